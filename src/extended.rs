@@ -1,8 +1,11 @@
 use std::{ffi::OsString, path::PathBuf, process::ExitCode, sync::Arc};
 
 use data::Source;
-use dib::{Channel, Module};
-use node::{Build, BuildChannel, Surroundings, Wanted, WantedChannel, register_channel, register_kind};
+use dib::{Channel, Coding, Module, Policy};
+use node::{
+    Build, BuildChannel, BuildCoding, BuildPolicy, Surroundings, Wanted, WantedChannel, WantedCoding,
+    WantedPolicy, register_channel, register_coding, register_kind, register_policy,
+};
 
 use crate::{
     cli,
@@ -23,6 +26,8 @@ pub struct Program {
     start: Option<Start>,
     models: Vec<(&'static str, Arc<Build>)>,
     channels: Vec<(&'static str, Arc<BuildChannel>)>,
+    codings: Vec<(&'static str, Arc<BuildCoding>)>,
+    policies: Vec<(&'static str, Arc<BuildPolicy>)>,
     surroundings: Option<Box<Surroundings>>,
 }
 
@@ -76,6 +81,31 @@ impl Program {
         self
     }
 
+    /// Adds a coding, which scenarios name in `train.coding`; `examples/own_coding.rs` is an example. `build` makes it,
+    /// or returns a line on what is wrong with `train.coding_parameters`. The name consists of letters, digits, hyphens
+    /// and underscores. Nodes of a program without it are refused.
+    pub fn coding(
+        mut self,
+        name: &'static str,
+        build: impl Fn(&WantedCoding) -> Result<Arc<dyn Coding<f32>>, String> + Send + Sync + 'static,
+    ) -> Self {
+        self.codings.push((name, Arc::new(build)));
+        self
+    }
+
+    /// Adds a policy of selection, which scenarios name in `train.selection`; `examples/own_selection.rs` is an
+    /// example. `build` makes the policy of a node, or returns a line on what is wrong with
+    /// `train.selection_parameters`. The name consists of letters, digits, hyphens and underscores. Nodes of a program
+    /// without it are refused.
+    pub fn policy(
+        mut self,
+        name: &'static str,
+        build: impl Fn(&WantedPolicy) -> Result<Box<dyn Policy>, String> + Send + Sync + 'static,
+    ) -> Self {
+        self.policies.push((name, Arc::new(build)));
+        self
+    }
+
     /// Lets every thread that computes networks do all of that within a function, which calls its argument once: for
     /// networks that need something which belongs to the thread, such as the state that an interpreter has of it.
     pub fn compute_within(
@@ -103,6 +133,12 @@ impl Program {
             .and_then(|()| self.models.into_iter().try_for_each(|(name, build)| register_kind(name, build)));
         let added = added.and_then(|()| {
             self.channels.into_iter().try_for_each(|(name, build)| register_channel(name, build))
+        });
+        let added = added.and_then(|()| {
+            self.codings.into_iter().try_for_each(|(name, build)| register_coding(name, build))
+        });
+        let added = added.and_then(|()| {
+            self.policies.into_iter().try_for_each(|(name, build)| register_policy(name, build))
         });
         if let Err(line) =
             added.and_then(|()| link::raise_descriptor_limit().map_err(|line| line.to_string()))

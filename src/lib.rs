@@ -33,10 +33,11 @@ pub use extended::Program;
 
 /// The tensors that networks compute with.
 pub use candle_core as candle;
-/// For user-defined networks, `dib::nn::Module`; for user-defined channels, `dib::Channel`.
+/// For user-defined networks, `dib::nn::Module`; for channels, `dib::Channel`; for codings, `dib::Coding`;
+/// for policies of selection, `dib::Policy`.
 pub use dib;
-/// The descriptions of a user-defined network, and of a user-defined channel.
-pub use node::{Wanted, WantedChannel};
+/// The descriptions of a user-defined network, channel, coding and policy.
+pub use node::{Wanted, WantedChannel, WantedCoding, WantedPolicy};
 
 /// For user-defined data sets: `Source`, `Dataset`.
 pub use data;

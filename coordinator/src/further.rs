@@ -234,12 +234,17 @@ pub fn rewind(from: &Path, to: &Path, round: u64) -> Result<u64, CoordinatorErro
     })
 }
 
-/// Checks that a checkpoint fits: networks must have the same shapes, and weights of receivers must be there if they are
-/// to move.
+/// Checks that a checkpoint fits: networks must have the same shapes, selection must be by the same rule, and weights of
+/// receivers must be there if they are to move.
 fn check_networks(before: &Scenario, after: &Scenario) -> Result<(), CoordinatorError> {
     if (before.train.objective, after.train.objective) == (Objective::Sum, Objective::Worst) {
         let line = "train.objective cannot become \"worst\" from a checkpoint on that was trained for the \"sum\": it has no \
                     weights of receivers; train anew without --from";
+        return Err(CoordinatorError::Input(line.into()));
+    }
+    if before.train.selection != after.train.selection {
+        let line = "train.selection cannot change from a checkpoint on: it has no state of what would select then; \
+                    train anew without --from";
         return Err(CoordinatorError::Input(line.into()));
     }
     let nodes = |scenario: &Scenario| {

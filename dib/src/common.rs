@@ -31,7 +31,7 @@ impl Phase {
     }
 
     /// The purpose for this phase.
-    fn choose(self, train: Purpose, evaluate: Purpose) -> Purpose {
+    pub(crate) fn choose(self, train: Purpose, evaluate: Purpose) -> Purpose {
         match self {
             Phase::Train => train,
             Phase::Evaluate => evaluate,

@@ -11,8 +11,11 @@ use crate::nn::{Input, Network, RowAddresses, Trace};
 use crate::{Error, Result};
 
 /// How a network's outputs become a feature.
+///
+/// These are what encoders compute where they are, on a GPU too. What is made of outputs on the way to a stream of bits,
+/// as by a [`Coding`](crate::Coding) of a user's program, stands behind an encoder of [`EncoderKind::Outputs`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Coding {
+pub enum EncoderKind {
     /// A sample of N(mu, std^2): mu and raw side by side, std = softplus(raw - 5).
     Gaussian,
     /// The outputs as they are.
@@ -23,20 +26,25 @@ pub enum Coding {
         /// Bits of each value.
         bits: u32,
     },
+    /// The outputs as they are, of which a [`Coding`](crate::Coding) makes the feature.
+    Outputs {
+        /// Outputs for each value of a feature.
+        each: usize,
+    },
 }
 
-/// A network and the coding of its outputs.
+/// A network and what becomes of its outputs.
 ///
 /// ```
 /// use candle_core::{DType, Device, Tensor};
-/// use pom2dib_dib::{Coding, Encoder, Input, Network, ResidualMlp};
+/// use pom2dib_dib::{Encoder, EncoderKind, Input, Network, ResidualMlp};
 /// use randomness::{Purpose, Seed};
 ///
-/// let (inputs, feature_dim, coding) = (3, 4, Coding::Gaussian);
+/// let (inputs, feature_dim, kind) = (3, 4, EncoderKind::Gaussian);
 /// let stream = Seed::from_number(1).stream(Purpose::Test, &[], 0);
-/// let module = Box::new(ResidualMlp::new(inputs, coding.outputs(feature_dim)));
+/// let module = Box::new(ResidualMlp::new(inputs, kind.outputs(feature_dim)));
 /// let network = Network::new("encoder", module, stream, DType::F32, &Device::Cpu)?;
-/// let encoder = Encoder::new(network, feature_dim, coding)?;
+/// let encoder = Encoder::new(network, feature_dim, kind)?;
 ///
 /// // Two rows; noise of one moves each feature by its standard deviation.
 /// let x = Tensor::ones((2, inputs), DType::F32, &Device::Cpu)?;
@@ -51,13 +59,13 @@ pub enum Coding {
 pub struct Encoder {
     network: Network,
     feature_dim: usize,
-    coding: Coding,
+    kind: EncoderKind,
 }
 
 /// The features that an encoder computes for its inputs.
 #[derive(Clone, Debug)]
 pub struct Features {
-    /// The features, [rows, feature_dim].
+    /// The features, [rows, feature_dim]; of [`EncoderKind::Outputs`] the outputs, [rows, outputs].
     pub z: Tensor,
     /// The distribution they were drawn from; none if they are deterministic.
     pub posterior: Option<Posterior>,
@@ -113,10 +121,14 @@ pub struct RateRows<'a> {
     pub paid: Option<&'a [bool]>,
 }
 
-impl Coding {
+impl EncoderKind {
     /// Network outputs needed for a feature of `feature_dim` values.
     pub fn outputs(self, feature_dim: usize) -> usize {
-        if self == Coding::Gaussian { 2 * feature_dim } else { feature_dim }
+        match self {
+            EncoderKind::Gaussian => 2 * feature_dim,
+            EncoderKind::Outputs { each } => each * feature_dim,
+            EncoderKind::Deterministic | EncoderKind::Quantised { .. } => feature_dim,
+        }
     }
 }
 
@@ -124,13 +136,13 @@ impl Encoder {
     /// An encoder that makes features of a network's outputs.
     ///
     /// # Errors
-    /// If the number of the network's outputs is not [`Coding::outputs`].
-    pub fn new(network: Network, feature_dim: usize, coding: Coding) -> Result<Self> {
-        let (got, expected) = (network.outputs(), coding.outputs(feature_dim));
+    /// If the number of the network's outputs is not [`EncoderKind::outputs`].
+    pub fn new(network: Network, feature_dim: usize, kind: EncoderKind) -> Result<Self> {
+        let (got, expected) = (network.outputs(), kind.outputs(feature_dim));
         if got != expected {
             return Err(Error::Outputs { name: network.name().to_owned(), got, expected });
         }
-        Ok(Encoder { network, feature_dim, coding })
+        Ok(Encoder { network, feature_dim, kind })
     }
 
     /// In evaluation: from x (rows of all inputs) to features; a Gaussian encoder takes standard normal noise [rows,
@@ -162,15 +174,17 @@ impl Encoder {
     }
 
     fn features(&self, output: &Tensor, noise: Option<&Tensor>) -> Result<Features> {
-        match (self.coding, noise) {
-            (Coding::Gaussian, Some(noise)) => {
+        match (self.kind, noise) {
+            (EncoderKind::Gaussian, Some(noise)) => {
                 let packed = gaussian::sample(output, &noise.contiguous()?)?;
                 let posterior = Some(Posterior { mu: packed.get(1)?, std: packed.get(2)? });
                 Ok(Features { z: packed.get(0)?, posterior })
             }
-            (Coding::Gaussian, None) => Err(Error::Noise { name: self.network.name().to_owned() }),
-            (Coding::Deterministic, _) => Ok(Features { z: output.clone(), posterior: None }),
-            (Coding::Quantised { bits }, _) => {
+            (EncoderKind::Gaussian, None) => Err(Error::Noise { name: self.network.name().to_owned() }),
+            (EncoderKind::Deterministic | EncoderKind::Outputs { .. }, _) => {
+                Ok(Features { z: output.clone(), posterior: None })
+            }
+            (EncoderKind::Quantised { bits }, _) => {
                 Ok(Features { z: quantise::quantise(output, bits)?, posterior: None })
             }
         }
@@ -228,18 +242,18 @@ impl Encoder {
         rate: Option<RateTerm<'_>>,
     ) -> Result<Tensor> {
         let Encoded { features, output, noise, .. } = encoded;
-        match (&features.posterior, noise, self.coding) {
+        match (&features.posterior, noise, self.kind) {
             (Some(_), Some(noise), _) => {
                 let packed = self.gradient_of_sample(way, features, dz, rate)?;
                 Ok(gaussian::backward(&packed, output, noise)?)
             }
-            (.., coding) => {
+            (.., kind) => {
                 let dz = match way.amplified {
                     Some(amplified) => amplified.pull_back(dz, None)?.get(0)?,
                     None => dz.clone(),
                 };
-                match coding {
-                    Coding::Quantised { .. } => Ok(quantise::backward(&dz.contiguous()?, output)?),
+                match kind {
+                    EncoderKind::Quantised { .. } => Ok(quantise::backward(&dz.contiguous()?, output)?),
                     _ => Ok(dz),
                 }
             }

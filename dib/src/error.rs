@@ -65,7 +65,7 @@ pub enum Error {
         /// The problem and the remedy.
         problem: String,
     },
-    /// A module or a channel that a user's program adds has failed: its own line.
+    /// A module, a channel, a coding or a policy that a user's program adds has failed: its own line.
     #[error("{0}")]
     Own(String),
 }

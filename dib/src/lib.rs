@@ -20,6 +20,7 @@ pub mod entropy;
 mod error;
 pub mod loss;
 pub mod nn;
+pub mod policy;
 mod pose;
 pub mod rate;
 pub mod regression;
@@ -39,13 +40,14 @@ pub use channel::{
     Air, Amplified, Block as FadingBlock, Channel, Crossing, Csi, Equaliser, Fading, GainTrace, Ideal, Mac,
     Measure, Observed, Power, PowerGroup, Snr, Symbols, channel_uses,
 };
+pub use coding::{CodedRows, Coding};
 pub use common::{
     BatchOrder, CommonRandomness, Phase, SampleAt, SelectorNode, common, dithers, entry_embedding,
     gradient_rounding, initial_weights, multicast_reparameterisation_from, receiver_embedding,
     reparameterisation, reparameterisation_from, selection_stream, sensor_noise, simulation_keys,
 };
 pub use credit::{advantages_of_differences, advantages_of_terms};
-pub use encoder::{Coding, Encoded, Encoder, Features, Posterior, RateRows, RateTerm, Way};
+pub use encoder::{Encoded, Encoder, EncoderKind, Features, Posterior, RateRows, RateTerm, Way};
 pub use entropy::{entropy, row_entropies};
 pub use error::{Error, Result};
 pub use kernels::{Numbers, Upload, with_numbers, with_values};
@@ -54,6 +56,7 @@ pub use loss::{
     mean_squared_error_gradient,
 };
 pub use nn::{AdamW, Block, Input, Module, Network, Parameter, ResidualMlp, RowAddresses, Segment, Trace};
+pub use policy::{Decision, Judged, Policy};
 pub use pose::{aligned_joint_error, joint_error};
 pub use rate::{RateEstimator, joint_rate, rate, rate_gradient, rates, row_rates};
 pub use regression::advantages_over_gains;

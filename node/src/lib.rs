@@ -32,19 +32,21 @@ pub use control::{
     Vitals, end_with_parent, health, live, main,
 };
 pub use described::{
-    Build, BuildChannel, EncoderModules, Wanted, WantedChannel, WeightFiles, adamw, advantages, air,
-    air_digest, bind_weights, check_channels, check_data_names, check_kinds, code_shape, coding,
-    common_randomness, data_nearby, data_source, digest_with_traces, encoder, files, gradient_element,
-    layers, libraries, log_probability, module, network, open_data, rate_estimator, register_channel,
-    register_kind, rounding, seen, sparse_term, task_inputs, try_channels,
+    Build, BuildChannel, BuildCoding, BuildPolicy, EncoderModules, OwnCoding, OwnEntry, Wanted,
+    WantedChannel, WantedCoding, WantedPolicy, WeightFiles, adamw, added_coding, advantages, air, air_digest,
+    bind_weights, check_channels, check_data_names, check_kinds, code_shape, common_randomness, data_nearby,
+    data_source, digest_with_traces, encoder, encoder_kind, files, gradient_element, layers, libraries,
+    log_probability, module, network, open_data, rate_estimator, register_channel, register_coding,
+    register_kind, register_policy, rounding, seen, sparse_term, task_inputs, try_channels, try_coding,
+    try_policies,
 };
 pub use digital::{DigitalLink, SentBlock};
 pub use emulation::{LinkOutcome, Packet, PacketOutcome, pass_on};
 pub use error::NodeError;
 pub use exposition::{Exposition, Samples};
 pub use selection::{
-    AirTime, CLEAR_DB, Choice, FIRST_STRENGTH_DB, FixedSelection, STRENGTH_STEP_DB, STRENGTH_STEPS, Selector,
-    capped, strength_step,
+    AirTime, CLEAR_DB, Choice, FIRST_STRENGTH_DB, FixedSelection, OwnPolicy, STRENGTH_STEP_DB,
+    STRENGTH_STEPS, Selector, capped, strength_step,
 };
 pub use traces::{Collector, NodeSpans, Span, SpanOf, TraceOf, Traced, Traces};
 

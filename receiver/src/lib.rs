@@ -3,6 +3,7 @@
 mod air;
 mod answers;
 mod audit;
+mod claims;
 mod decode;
 mod difference;
 mod emulation;
@@ -11,6 +12,7 @@ mod granted;
 mod mac;
 mod machine;
 mod missing;
+mod policy;
 mod probabilities;
 mod received;
 mod returned;
@@ -20,6 +22,7 @@ mod strengths;
 mod tables;
 mod task;
 mod told_costs;
+mod values;
 
 pub use answers::{Answers, UsedFeature};
 pub use machine::{Input, Output, ReceiverMachine};

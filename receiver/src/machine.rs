@@ -7,10 +7,10 @@ mod training;
 use std::{collections::VecDeque, sync::Arc};
 
 use data::DataFile;
-use dib::{BatchOrder, Channel, Mac, Network};
+use dib::{BatchOrder, Channel, Mac, Network, SelectorNode};
 use node::{
-    Awaited, BATCHES_UNDER_WAY, Context, DigitalLink, FixedSelection, Machine, Next, NodeError, Profiler,
-    ProfilerPhase, Role, Schedule, Selector, Weighting,
+    Awaited, BATCHES_UNDER_WAY, Context, DigitalLink, FixedSelection, Machine, Next, NodeError, OwnPolicy,
+    Profiler, ProfilerPhase, Role, Schedule, Selector, Weighting,
 };
 use proto::{
     When,
@@ -92,6 +92,8 @@ pub struct ReceiverMachine {
     /// Its task on validation rows, where there are any.
     validation: Option<TaskData>,
     pub(crate) selector: Option<Selector>,
+    /// What selects in its place, if that is of a user's program.
+    pub(crate) policy: Option<OwnPolicy>,
     /// The selection of the whole run, where it is drawn once.
     pub(crate) fixed: Option<FixedSelection>,
     pub(crate) decoders: Decoders,
@@ -153,7 +155,9 @@ impl ReceiverMachine {
     ///
     /// If a network cannot be built from the scenario, or the state does not fit it.
     pub fn new(context: Context, task: TaskData, state: Option<&[u8]>) -> Result<Self, NodeError> {
+        let policy = OwnPolicy::of_node(&context, SelectorNode::Receiver(context.index))?;
         let (selector, fixed) = match context.scenario.train.method.selection {
+            Selection::Learned if policy.is_some() => (None, None),
             Selection::Learned if context.scenario.train.requests == Requests::Strongest => (None, None),
             Selection::Learned => (Some(Selector::of_receiver(&context, context.index)?), None),
             Selection::Fixed => (None, Some(FixedSelection::draw(&context)?)),
@@ -169,7 +173,7 @@ impl ReceiverMachine {
                 .map(|k| DigitalLink::new(&context, k, context.index))
                 .collect(),
             mac: context.mac(context.index),
-            tables: Tables::new(&context, task.test_samples()),
+            tables: Tables::new(&context, task.test_samples())?,
             weighting: Weighting::new(&context, Role::Receiver),
             inbox: vec![VecDeque::new(); context.scenario.transmitters()],
             given_up: vec![VecDeque::new(); context.scenario.transmitters()],
@@ -187,6 +191,7 @@ impl ReceiverMachine {
             task,
             validation: None,
             selector,
+            policy,
             fixed,
             decoders,
             batches,
@@ -236,7 +241,8 @@ impl ReceiverMachine {
         let selector = self.selector.iter_mut().map(Selector::network_mut);
         let networks = selector.chain(self.decoders.networks_mut());
         self.version = node::restore(state, &self.context.device, networks)?;
-        self.weighting.restore(state)
+        self.weighting.restore(state)?;
+        self.policy.as_mut().map_or(Ok(()), |policy| policy.restore(state))
     }
 
     // ------------------------------------------------------------------------------------------------- orders
@@ -270,9 +276,11 @@ impl ReceiverMachine {
         let order = self.schedule.current(self.version).cloned();
         match order {
             Some(Order::Save(save)) => {
+                let mut others = self.weighting.tensors()?;
+                others.extend(self.policy_tensors()?);
                 emit(Output::State(
                     save.version,
-                    node::save(self.networks(), self.task.kept(), self.weighting.tensors()?, self.version)?,
+                    node::save(self.networks(), self.task.kept(), others, self.version)?,
                 ));
                 self.schedule.done();
             }

@@ -1,20 +1,19 @@
 use std::{ops::Range, sync::Arc};
 
-use dib::{
-    Channel, ChoiceGrid, Crossing, Ideal, Phase, channel_uses,
-    coding::{CodeError, Decoder, Levels},
-};
-use node::{Context, DigitalLink, PacketOutcome, capped};
+use dib::{Channel, ChoiceGrid, Crossing, Ideal, Phase, channel_uses};
+use node::{Context, DigitalLink, NodeError, PacketOutcome, capped};
 use proto::{
-    Payload, When, WireError, check_finite, check_length, decode_bits, decode_rate, encode_bits,
+    When, WireError, check_finite, check_length, encode_bits,
     v1::{Features, Used},
 };
-use scenario::{Coding, RateAt};
+use scenario::RateAt;
 
 use crate::{
     air::{AirCount, Spent},
+    claims::{absent, address, check_granted, check_requested, rates},
     emulation::{groups, link_outcome, moment, runs},
-    tables::{Read, Tables, is_dithered, is_simulated},
+    tables::Tables,
+    values::Values,
 };
 
 /// A transmitter's features of a part of a round (or of a piece), checked, as far as they have come over its link.
@@ -370,57 +369,6 @@ pub(crate) struct Through<'a> {
     pub(crate) digital: Option<&'a mut DigitalLink>,
 }
 
-/// The values of all granted entries of a message.
-enum Values {
-    /// As they were sent.
-    Sent(Payload),
-    /// Of coded features.
-    Read(Read),
-}
-
-impl Values {
-    fn check(
-        context: &Context,
-        k: usize,
-        when: When,
-        (granted, samples, blocks): (&[(usize, usize)], usize, &[usize]),
-        features: &Features,
-        tables: &Tables,
-    ) -> Result<Self, WireError> {
-        let read = || tables.read(context, k, when, (granted, samples, blocks), features).map(Values::Read);
-        match context.scenario.travels_as() {
-            Coding::Dithered | Coding::CodeBook => return read(),
-            Coding::Gaussian if is_simulated(context, when) => return read(),
-            Coding::Quantised => {
-                let values = levels(context, (granted, samples), features)?;
-                return Ok(Values::Read(Read { values, blocks: Vec::new() }));
-            }
-            Coding::Gaussian | Coding::Deterministic => {}
-        }
-        if features.coded.is_some() {
-            return Err(WireError::Missing("coded features to expect: features travel as f32"));
-        }
-        let shape = [granted.len(), samples, context.feature_dim()];
-        Ok(Values::Sent(Payload::check("z", features.z.as_ref(), &shape)?))
-    }
-
-    /// The transport blocks that they become.
-    fn blocks(&self) -> &[Vec<u8>] {
-        match self {
-            Values::Sent(_) => &[],
-            Values::Read(read) => &read.blocks,
-        }
-    }
-
-    /// Their bytes in the message.
-    fn bytes(&self, features: &Features) -> u64 {
-        match self {
-            Values::Sent(payload) => payload.bytes(),
-            Values::Read(_) => features.coded.as_ref().map_or(0, |coded| coded.stream.len() as u64),
-        }
-    }
-}
-
 /// Where a message's crossings begin.
 fn first_crossing(context: &Context, transmitter: usize, when: When) -> Crossing {
     let (phase, pass, tick) = moment(context, when);
@@ -459,115 +407,18 @@ pub fn check_features(
     requested: &[bool],
     features: &Features,
 ) -> Result<(), WireError> {
-    let mut tables = Tables::new(context, context.ticks() * context.samples());
+    let tables = Tables::new(context, context.ticks() * context.samples());
+    let unknown =
+        |error: NodeError| WireError::Code { what: "the message".into(), problem: error.to_string() };
+    let mut tables = tables.map_err(unknown)?;
     tables.take(context, k, features)?;
     let through = Through { channel: Arc::new(Ideal), tables: &tables, digital: None };
     Received::check(context, k, when, requested, context.samples(), features, through).map(drop)
 }
 
-/// Where the cap's draws of a moment are addressed.
-fn address(context: &Context, when: When) -> (Phase, u64) {
-    match when {
-        When::Round { round, part } => {
-            (Phase::Train, context.first_tick(round) + context.part(part as usize).start as u64)
-        }
-        When::Piece { pass, piece } => (Phase::Evaluate, context.selection_moment(pass, piece)),
-        When::Served(served) => (Phase::Evaluate, context.selection_moment(served.draw, 0)),
-    }
-}
-
-/// Of every granted entry, which of its samples were not observed.
-fn absent(
-    when: When,
-    features: &Features,
-    entries: usize,
-    samples: usize,
-) -> Result<Vec<Vec<bool>>, WireError> {
-    let is_served = matches!(when, When::Served(_));
-    if !is_served || features.absent.is_empty() {
-        check_length("absent", "bytes", features.absent.len(), 0)?;
-        return Ok(Vec::new());
-    }
-    let absent = decode_bits("absent", &features.absent, entries * samples)?;
-    Ok(absent.chunks(samples.max(1)).map(<[bool]>::to_vec).collect())
-}
-
-/// A requested transmitter chooses at least one entry; one that is not requested, none.
-fn check_requested(choices: &ChoiceGrid, requested: &[bool], t: usize) -> Result<(), WireError> {
-    for (tick, &requested) in requested.iter().enumerate() {
-        let chosen = choices.choices_at(tick).iter().filter(|(receiver, _)| *receiver == t).count();
-        if requested != (chosen > 0) {
-            let expected = if requested { "at least one" } else { "none" };
-            return Err(WireError::Stamp {
-                what: "choices",
-                got: format!("{chosen} for this receiver at tick {tick}"),
-                expected: expected.into(),
-            });
-        }
-    }
-    Ok(())
-}
-
-/// The granted entries must be exactly what anybody can recompute from the choices and the seed.
-fn check_granted(
-    features: &Features,
-    (ticks, modalities): (usize, usize),
-    expected: &[(usize, usize)],
-) -> Result<(), WireError> {
-    let granted = proto::decode_granted(&features.granted, ticks, modalities)?;
-    let odd = (0..granted.len().max(expected.len())).find(|&at| granted.get(at) != expected.get(at));
-    let Some(at) = odd else { return Ok(()) };
-    let entry =
-        |entries: &[(usize, usize)]| entries.get(at).map_or("none".into(), |entry| format!("{entry:?}"));
-    Err(WireError::Stamp {
-        what: "grant",
-        got: format!("(tick, modality) {}", entry(&granted)),
-        expected: format!("{} by the cap's draw", entry(expected)),
-    })
-}
-
-/// The rates of so many entries, in nats. In service only those against priors are known: others count as 0.
-fn rates(context: &Context, when: When, features: &Features, entries: usize) -> Result<Vec<f64>, WireError> {
-    if matches!(when, When::Served(_)) && !context.scenario.train.has_priors() {
-        check_length("rates", "values", features.rates.len(), 0)?;
-        return Ok(vec![0.0; entries]);
-    }
-    let dithered = features.coded.as_ref().filter(|_| is_dithered(context));
-    let coded = dithered.map_or(&[][..], |coded| coded.rates.as_slice());
-    check_length("rates", "values", features.rates.len(), if dithered.is_some() { 0 } else { entries })?;
-    check_finite("rates", &features.rates)?;
-    check_length("coded rates", "values", coded.len(), if dithered.is_some() { entries } else { 0 })?;
-    Ok(features.rates.iter().copied().chain(coded.iter().map(|&rate| decode_rate(rate))).collect())
-}
-
-/// The values of quantised features, `samples` rows of d values an entry.
-fn levels(
-    context: &Context,
-    (granted, samples): (&[(usize, usize)], usize),
-    features: &Features,
-) -> Result<Vec<f32>, WireError> {
-    let coded = features.coded.as_ref().ok_or(WireError::Missing("coded features"))?;
-    let code = |what: &str, problem: String| WireError::Code { what: what.into(), problem };
-    if features.z.is_some() {
-        return Err(code("z", "is there beside coded features".into()));
-    }
-    if coded.table != 0 || !coded.rates.is_empty() {
-        return Err(code("the message", "tells tables or rates beside quantised features".into()));
-    }
-    let stream = |error: CodeError| code("the stream of coded features", error.to_string());
-    let mut decoder = Decoder::new(&coded.stream).map_err(stream)?;
-    let mut levels = Levels::new(context.scenario.train.bits, context.feature_dim());
-    let mut values = Vec::with_capacity(granted.len() * samples * context.feature_dim());
-    for &(_, m) in granted {
-        levels.decode(m, samples, &mut decoder, &mut values).map_err(stream)?;
-    }
-    decoder.finish().map_err(stream)?;
-    Ok(values)
-}
-
 #[cfg(test)]
 mod tests {
-    use proto::Packer;
+    use proto::{Packer, Payload};
 
     use super::*;
 

@@ -13,6 +13,8 @@ pub(crate) struct Requested {
     /// For every tick, which transmitters.
     pub(crate) transmitters: Vec<Vec<bool>>,
     pub(crate) choice: Option<Choice>,
+    /// What its policy chose, if it has one.
+    pub(crate) chosen: Option<Vec<Draw>>,
 }
 
 impl Requested {
@@ -43,10 +45,9 @@ impl ReceiverMachine {
         let first = self.context.first_tick(round);
         let time = AirTime::of_training(first);
         let Some(selector) = &self.selector else {
-            return Ok(Requested {
-                transmitters: self.requested_without_learning(time, ticks),
-                choice: None,
-            });
+            let chosen = self.choose_by_policy((time, first), ticks)?;
+            let transmitters = self.requested_without_selector(chosen.as_deref(), time, ticks);
+            return Ok(Requested { transmitters, choice: None, chosen });
         };
         let moments: Vec<u64> = (first..first + ticks as u64).collect();
         let rows = RowAddresses { seed: self.context.seed, of_row: &|row| (moments[row], 0) };
@@ -54,7 +55,7 @@ impl ReceiverMachine {
             self.selection_stream(Phase::Train, moments[row])
         })?;
         let requested = choice.draws.iter().map(|draw| requested(draw, transmitters)).collect();
-        Ok(Requested { transmitters: requested, choice: Some(choice) })
+        Ok(Requested { transmitters: requested, choice: Some(choice), chosen: None })
     }
 
     /// Whom to request at so many ticks of an evaluation pass, from those of a piece on. Where a draw holds for a pass
@@ -67,8 +68,11 @@ impl ReceiverMachine {
     ) -> Result<Vec<Vec<bool>>, NodeError> {
         let transmitters = self.context.scenario.transmitters();
         let time = AirTime { phase: Phase::Evaluate, pass, tick: self.context.first_group(piece) };
-        let Some(selector) = &self.selector else { return Ok(self.requested_without_learning(time, ticks)) };
         let first = self.context.selection_moment(pass, piece);
+        let Some(selector) = &self.selector else {
+            let chosen = self.choose_by_policy((time, first), ticks)?;
+            return Ok(self.requested_without_selector(chosen.as_deref(), time, ticks));
+        };
         let moments: Vec<u64> = (0..ticks as u64).map(|tick| first.wrapping_add(tick)).collect();
         let draws = selector.draw(&self.selector_input(&moments, time)?, |row| {
             self.selection_stream(Phase::Evaluate, moments[row])
@@ -76,10 +80,18 @@ impl ReceiverMachine {
         Ok(draws.iter().map(|draw| requested(draw, transmitters)).collect())
     }
 
-    /// Whom this receiver requests if nothing is learnt about that: those whose links are the strongest, if it goes by
-    /// that; else everybody, unless it was drawn once and for all.
-    fn requested_without_learning(&self, first: AirTime, ticks: usize) -> Vec<Vec<bool>> {
+    /// Whom this receiver requests without a selector: what its policy chose, if it has one; those whose links are the
+    /// strongest, if it goes by that; else everybody, unless it was drawn once and for all.
+    fn requested_without_selector(
+        &self,
+        chosen: Option<&[Draw]>,
+        first: AirTime,
+        ticks: usize,
+    ) -> Vec<Vec<bool>> {
         let (scenario, t) = (&self.context.scenario, self.context.index);
+        if let Some(draws) = chosen {
+            return draws.iter().map(|draw| requested(draw, scenario.transmitters())).collect();
+        }
         if scenario.train.requests == Requests::Strongest {
             return (0..ticks).map(|tick| self.context.strongest(t, first.later(tick))).collect();
         }
@@ -159,7 +171,7 @@ impl ReceiverMachine {
     /// The cost that judges its requests at every tick: its own, times the factor of its weight. With the costs of all
     /// receivers and shared credit, the sum of all, each times its factor: a request can take an entry from another
     /// receiver.
-    fn judging(&self, own: &[f64], all: &[Vec<f64>]) -> Vec<f64> {
+    pub(crate) fn judging(&self, own: &[f64], all: &[Vec<f64>]) -> Vec<f64> {
         if all.is_empty() || self.context.scenario.train.credit == Credit::Own {
             let factor = self.weighting.factor(self.context.index);
             return own.iter().map(|cost| factor * cost).collect();

@@ -1,12 +1,14 @@
-//! The tables of dithered features, or the code books, that a receiver has been sent, and what it reads with them.
+//! The tables of dithered features, or the code books, that a receiver has been sent, and what it reads with them, or
+//! with a coding of a user's program.
 
 use std::{collections::VecDeque, sync::Arc};
 
 use dib::{
+    CodedRows,
     coding::{CodeError, CodeVectors, Decoder, Encoder, EntryTable, SharedPrior, restore},
     dithers, simulation_keys,
 };
-use node::Context;
+use node::{Context, NodeError, OwnCoding};
 use proto::{When, WireError, check_length, v1::Features};
 use scenario::Coding;
 
@@ -102,14 +104,17 @@ pub(crate) struct Read {
 pub(crate) struct Tables {
     /// By transmitter, in the order in which they came last.
     of: Vec<VecDeque<Set>>,
+    /// A coding that needs none.
+    own: Option<OwnCoding>,
     /// How many pieces the evaluation pass that is due has.
     pieces: u64,
 }
 
 impl Tables {
-    pub(crate) fn new(context: &Context, test_samples: usize) -> Self {
+    pub(crate) fn new(context: &Context, test_samples: usize) -> Result<Self, NodeError> {
         let of = vec![VecDeque::new(); context.scenario.transmitters()];
-        Tables { of, pieces: context.pieces(test_samples) as u64 }
+        let own = node::added_coding(&context.scenario, context.seed)?;
+        Ok(Tables { of, own, pieces: context.pieces(test_samples) as u64 })
     }
 
     /// From now on a pass has pieces of so many samples in all.
@@ -165,14 +170,32 @@ impl Tables {
             decoder.finish().map_err(stream)?;
             return Ok(Read::default());
         }
-        let missing = |what: String| code("the message", format!("is coded with {what}, which has not come"));
-        let set = self.of[k].iter().find(|set| set.number == coded.table);
-        let set = set.ok_or_else(|| missing(format!("table {}", coded.table)))?;
-        let (phase, first, skipped) = self.address(context, when);
         if !is_dithered(context) && !coded.rates.is_empty() {
             return Err(code("the message", "tells rates beside features that are not dithered".into()));
         }
+        let (phase, first, skipped) = self.address(context, when);
         let mut read = Read::default();
+        if let Some(own) = &self.own {
+            if coded.table != 0 {
+                return Err(code("the message", "tells tables of a coding that has none".into()));
+            }
+            for &(tick, m) in granted {
+                let rows = CodedRows {
+                    phase,
+                    transmitter: k,
+                    receiver: context.index,
+                    modality: m,
+                    moment: first.wrapping_add(tick as u64),
+                    first: skipped,
+                };
+                own.decode(&rows, samples, &mut decoder, &mut read.values).map_err(stream)?;
+            }
+            decoder.finish().map_err(stream)?;
+            return Ok(read);
+        }
+        let missing = |what: String| code("the message", format!("is coded with {what}, which has not come"));
+        let set = self.of[k].iter().find(|set| set.number == coded.table);
+        let set = set.ok_or_else(|| missing(format!("table {}", coded.table)))?;
         for &(tick, m) in granted {
             let none = || missing(format!("table {} of modality {m}", coded.table));
             let table = set.of[m].as_ref().ok_or_else(none)?;

@@ -31,7 +31,11 @@ impl Scenario {
         within("train.code_groups", train.code_groups, 1, LARGEST_FEATURE)?;
         let refuse = |key: &str, what: String| Err(ScenarioError::invalid(key, what));
         let method = train.method.name();
-        let coding = train.coding.map_or("", TrainCoding::name);
+        let coding = train.coding.as_ref().map_or("", TrainCoding::name);
+        if train.coding() != Coding::Own && !train.coding_parameters.is_empty() {
+            let what = "is for a coding that a program of your own adds, which train.coding names";
+            return refuse("train.coding_parameters", what.into());
+        }
         if train.coding.is_some() && train.method.coding != Coding::Gaussian {
             let what = format!(
                 "is \"{coding}\", but the method \"{method}\" codes in its own way: leave the key out, or set train.method to \
@@ -53,8 +57,13 @@ impl Scenario {
             );
             return refuse("train.coding", what);
         }
-        if train.coding() == Coding::CodeBook {
-            self.validate_code_book(is_prior)?;
+        match train.coding() {
+            Coding::CodeBook => {
+                self.validate_code_groups()?;
+                self.validate_symbols(coding, "the bits of the indices")?;
+            }
+            Coding::Own => self.validate_symbols(coding, "what the coding says")?,
+            Coding::Gaussian | Coding::Quantised | Coding::Deterministic | Coding::Dithered => {}
         }
         let digital = self.channels().find(|(_, _, channel)| channel.is_digital());
         if let Some((k, t, _)) = digital.filter(|_| train.coding() != Coding::Dithered) {
@@ -76,24 +85,29 @@ impl Scenario {
         }
     }
 
-    /// Checks what does not go with features that are indices.
-    fn validate_code_book(&self, is_prior: bool) -> Result<(), ScenarioError> {
+    fn validate_code_groups(&self) -> Result<(), ScenarioError> {
         let (d, groups) = (self.network.feature_dim, self.train.code_groups);
-        if is_prior {
-            let what = "is \"prior\", but with train.coding = \"code-book\" the rate is the bits of the indices: leave the key \
-                        out";
-            return Err(ScenarioError::invalid("train.rate_estimator", what));
+        if d.is_multiple_of(groups) {
+            return Ok(());
         }
-        if !d.is_multiple_of(groups) {
+        let what = format!(
+            "is {groups}, but with train.coding = \"code-book\" it must divide network.feature_dim, which is {d}"
+        );
+        Err(ScenarioError::invalid("train.code_groups", what))
+    }
+
+    /// Checks what does not go with features that are nothing but symbols, and whose rate is `rate`.
+    fn validate_symbols(&self, coding: &str, rate: &str) -> Result<(), ScenarioError> {
+        if self.train.rate_estimator == RateEstimator::Prior {
             let what = format!(
-                "is {groups}, but with train.coding = \"code-book\" it must divide network.feature_dim, which is {d}"
+                "is \"prior\", but with train.coding = \"{coding}\" the rate is {rate}: leave the key out"
             );
-            return Err(ScenarioError::invalid("train.code_groups", what));
+            return Err(ScenarioError::invalid("train.rate_estimator", what));
         }
         match self.channels().next() {
             Some((k, t, _)) => {
                 let what = format!(
-                    "is \"code-book\", whose indices arrive or do not, but a channel changes what goes from transmitter {k} to \
+                    "is \"{coding}\", whose symbols arrive or do not, but a channel changes what goes from transmitter {k} to \
                      receiver {t}: leave out [[channel]], or set another coding"
                 );
                 Err(ScenarioError::invalid("train.coding", what))
@@ -136,6 +150,13 @@ mod tests {
             (book.train.coding(), book.train.rate(), book.code_book_size()),
             (Coding::CodeBook, Rate::Bits, [16, 3])
         );
+        let own = parse(&["train.coding=lattice", "train.coding_parameters={levels=4}"]).unwrap();
+        assert_eq!(
+            (own.train.coding(), own.train.rate(), own.travels_as()),
+            (Coding::Own, Rate::Bits, Coding::Own)
+        );
+        assert_eq!(own.train.coding_parameters["levels"].as_integer(), Some(4));
+        assert_eq!(Scenario::parse(&own.to_toml(), "again", &[]).unwrap(), own);
         let default = parse(&[]).unwrap().train;
         assert_eq!((default.coding(), default.has_priors()), (Coding::Gaussian, false));
     }
@@ -185,6 +206,27 @@ mod tests {
                 &["train.coding=code-book", "channel=[{kind=\"awgn\",snr_db=5,transport=\"digital\"}]"],
                 "train.coding is \"code-book\"",
                 "leave out [[channel]]",
+            ),
+            (
+                &["train.coding=lattice", "train.method=vddib"],
+                "train.coding is \"lattice\"",
+                "leave the key out",
+            ),
+            (&["train.coding=lattice", prior], "train.rate_estimator is \"prior\"", "leave the key out"),
+            (
+                &["train.coding=lattice", "train.rate_at=received"],
+                "train.rate_at is \"received\"",
+                "set \"sent\"",
+            ),
+            (
+                &["train.coding=lattice", "channel=[{kind=\"awgn\",snr_db=5}]"],
+                "train.coding is \"lattice\"",
+                "leave out [[channel]]",
+            ),
+            (
+                &["train.coding=gaussian", "train.coding_parameters={levels=4}"],
+                "train.coding_parameters is for a coding",
+                "which train.coding names",
             ),
             (
                 &["train.coding=code-book", "train.code_groups=5"],

@@ -27,12 +27,14 @@ mod profile;
 mod read;
 mod renamed;
 mod seed;
+mod selected_by;
 #[cfg(test)]
 mod shipped;
 mod sight;
 mod snr;
 mod task_input;
 mod train;
+mod train_coding;
 #[cfg(test)]
 mod two_by_two;
 mod validate;
@@ -52,12 +54,14 @@ pub use model::{Described, Kind, Model, Models, OwnKeys, Weights};
 pub use preset::Preset;
 pub use profile::{DeviceProfile, LinkProfile, Profile};
 pub use renamed::{RENAMED, deprecated_keys};
+pub use selected_by::SelectedBy;
 pub use snr::SnrDb;
 pub use task_input::TaskInput;
 pub use train::{
     Baseline, CommonRandomness, Credit, GradientCoding, LogProbability, Objective, RateEstimator, Requests,
-    SparseTerm, Train, TrainCoding,
+    SparseTerm, Train,
 };
+pub use train_coding::TrainCoding;
 
 use serde::{Deserialize, Serialize};
 

@@ -38,6 +38,8 @@ pub enum Coding {
     Dithered,
     /// The outputs in groups, of each the nearest vector of a learned code book. Indices travel.
     CodeBook,
+    /// A coding that a user's program adds: `train.coding` has its name. Its symbols travel.
+    Own,
 }
 
 /// The rate that is counted for an entry.

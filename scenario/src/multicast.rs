@@ -25,9 +25,9 @@ impl Scenario {
             );
             return refuse("channel: kind", what);
         }
-        if let Some(coding) = train.coding.filter(|&coding| coding != TrainCoding::Gaussian) {
+        if let Some(coding) = train.coding.as_ref().filter(|coding| **coding != TrainCoding::Gaussian) {
             let what = format!(
-                "is \"{}\", which has draws and tables for each receiver, but network.multicast is true: set \"gaussian\" \
+                "is \"{}\", which codes for each receiver alone, but network.multicast is true: set \"gaussian\" \
                  or leave the key out",
                 coding.name()
             );
@@ -91,6 +91,7 @@ mod tests {
             (&["train.coding=dithered", prior], "train.coding is \"dithered\"", "leave the key out"),
             (&["train.coding=simulated", prior], "train.coding is \"simulated\"", "leave the key out"),
             (&["train.coding=code-book"], "train.coding is \"code-book\"", "leave the key out"),
+            (&["train.coding=lattice"], "train.coding is \"lattice\"", "leave the key out"),
             (&[prior], "train.rate_estimator is \"prior\"", "\"per-dimension\" or \"joint\""),
             (&["train.objective=worst"], "train.objective is \"worst\"", "set \"sum\""),
             (&["train.credit=own"], "train.credit is \"own\"", "set \"shared\""),

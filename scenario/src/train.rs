@@ -1,8 +1,9 @@
 //! Training: hyper-parameters and their schedules.
 
 use serde::{Deserialize, Serialize};
+use toml::Table;
 
-use crate::{Coding, GRADIENT_BLOCK_TICKS, Method, Rate, RateAt, TaskInput};
+use crate::{Coding, GRADIENT_BLOCK_TICKS, Method, Rate, RateAt, SelectedBy, TaskInput, TrainCoding};
 
 /// Training of the network.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -66,6 +67,8 @@ pub struct Train {
     pub rate_estimator: RateEstimator,
     /// Whether training uses the rate of the sent or of the received features.
     pub rate_at: RateAt,
+    /// Who selects, where the method learns that: selectors, or a policy of a user's program.
+    pub selection: SelectedBy,
     /// Who says whom a receiver requests, where its method learns that.
     pub requests: Requests,
     /// What is subtracted from a cost before it weighs a score.
@@ -90,6 +93,12 @@ pub struct Train {
     pub weight_decay: f64,
     /// The norm at which a selector's gradient is clipped.
     pub selection_clip: f64,
+    /// Of a coding that a user's program adds: its own keys. That program checks them, not the scenario.
+    #[serde(skip_serializing_if = "Table::is_empty")]
+    pub coding_parameters: Table,
+    /// Of a policy that a user's program adds: its own keys. That program checks them, not the scenario.
+    #[serde(skip_serializing_if = "Table::is_empty")]
+    pub selection_parameters: Table,
 }
 
 /// Which grants the sparse term counts.
@@ -125,21 +134,6 @@ pub enum Objective {
     /// The largest of the receivers' objectives: their weighted sum, where each round increases the weights of
     /// receivers with larger costs.
     Worst,
-}
-
-/// Codings that a scenario may choose in place of its method's.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum TrainCoding {
-    /// A sample of a Gaussian, as f32.
-    Gaussian,
-    /// Integers, entropy-coded: [`Coding::Dithered`].
-    Dithered,
-    /// A sample of a Gaussian: in training as f32, in evaluation by relative entropy coding against the prior.
-    Simulated,
-    /// Indices of learned vectors: [`Coding::CodeBook`].
-    #[serde(rename = "code-book")]
-    CodeBook,
 }
 
 /// How the gradients of features travel back.
@@ -218,18 +212,6 @@ pub enum LogProbability {
     Set,
 }
 
-impl TrainCoding {
-    /// The name in scenarios.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            TrainCoding::Gaussian => "gaussian",
-            TrainCoding::Dithered => "dithered",
-            TrainCoding::Simulated => "simulated",
-            TrainCoding::CodeBook => "code-book",
-        }
-    }
-}
-
 impl Train {
     /// beta in a round: it rises geometrically from `beta_start`, if that is set.
     pub fn beta_at(&self, round: u64) -> f64 {
@@ -257,17 +239,23 @@ impl Train {
 
     /// How an encoder's outputs become a feature.
     pub fn coding(&self) -> Coding {
-        match self.coding {
+        match &self.coding {
             None => self.method.coding,
             Some(TrainCoding::Gaussian | TrainCoding::Simulated) => Coding::Gaussian,
             Some(TrainCoding::Dithered) => Coding::Dithered,
             Some(TrainCoding::CodeBook) => Coding::CodeBook,
+            Some(TrainCoding::Own(_)) => Coding::Own,
         }
     }
 
-    /// The rate that is counted: the method's, or where features are indices, their bits.
+    /// The rate that is counted: the method's, or where indices or the symbols of a user's coding travel, their bits.
     pub fn rate(&self) -> Rate {
-        if self.coding() == Coding::CodeBook { Rate::Bits } else { self.method.rate }
+        match self.coding() {
+            Coding::CodeBook | Coding::Own => Rate::Bits,
+            Coding::Gaussian | Coding::Quantised | Coding::Deterministic | Coding::Dithered => {
+                self.method.rate
+            }
+        }
     }
 
     /// Whether evaluation sends Gaussian features as the numbers of proposals.
@@ -358,6 +346,7 @@ impl Default for Train {
             modality_dropout: 0.0,
             rate_estimator: RateEstimator::PerDimension,
             rate_at: RateAt::Sent,
+            selection: SelectedBy::Learned,
             requests: Requests::Learned,
             baseline: Baseline::LeaveOneOut,
             credit: Credit::Shared,
@@ -370,6 +359,8 @@ impl Default for Train {
             cool_down: 0.0,
             weight_decay: 1e-4,
             selection_clip: 10.0,
+            coding_parameters: Table::new(),
+            selection_parameters: Table::new(),
         }
     }
 }

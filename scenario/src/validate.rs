@@ -25,6 +25,7 @@ impl Scenario {
         self.validate_train()?;
         self.validate_links()?;
         self.validate_channels()?;
+        self.validate_selection()?;
         self.validate_sight()?;
         self.validate_coding()?;
         self.validate_multicast()?;
@@ -108,7 +109,7 @@ impl Scenario {
             return Err(ScenarioError::invalid("train.objective", what));
         }
         // Then a receiver's requests are judged by all receivers' costs, but it knows only its own labels' entropy.
-        let judges_all = train.tells_costs() && train.credit == Credit::Shared && train.method.selects();
+        let judges_all = train.tells_costs() && train.credit == Credit::Shared && self.has_selectors();
         if judges_all && train.baseline == Baseline::LabelEntropy {
             let what = "is \"label-entropy\", that of one receiver's labels, but with train.objective = \"worst\" and \
                         train.credit = \"shared\" a request is judged by all receivers' costs: set \"leave-one-out\"";

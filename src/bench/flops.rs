@@ -84,7 +84,7 @@ pub(crate) fn round(scenario: &Scenario, info: &Info, chosen: &Chosen) -> Result
 
 /// Operations of the receivers' selectors, and of the transmitters'.
 fn selectors(scenario: &Scenario, chosen: &Chosen) -> Result<[f64; 2], NodeError> {
-    if !scenario.train.method.selects() {
+    if !scenario.has_selectors() {
         return Ok([0.0; 2]);
     }
     let (d, ticks) = (scenario.network.feature_dim, scenario.train.ticks_per_round as f64);

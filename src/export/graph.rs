@@ -1,6 +1,6 @@
 use anyhow::{Context, bail};
 use candle_core::Tensor;
-use dib::Coding;
+use dib::EncoderKind;
 use prost::Message;
 
 use super::{
@@ -35,7 +35,7 @@ impl Graph {
         trunk: Option<Seen<'_>>,
         head: Seen<'_>,
         (places, d): (usize, usize),
-        coding: Coding,
+        kind: EncoderKind,
     ) -> anyhow::Result<Vec<u8>> {
         let mut graph = Graph::new(&head.network.name);
         let width = trunk.as_ref().map_or(head.inputs() - d, Seen::inputs);
@@ -50,10 +50,12 @@ impl Graph {
             _ => graph.in_place(&x, (head.inputs() - d) / places, (places, d))?,
         };
         let output = graph.network(&head, &joined)?;
-        match coding {
-            Coding::Gaussian => graph.draw(&output, d),
-            Coding::Deterministic => graph.operation_to("z", "Identity", &[&output], Vec::new()),
-            Coding::Quantised { bits } => {
+        match kind {
+            EncoderKind::Gaussian => graph.draw(&output, d),
+            EncoderKind::Deterministic | EncoderKind::Outputs { .. } => {
+                graph.operation_to("z", "Identity", &[&output], Vec::new());
+            }
+            EncoderKind::Quantised { bits } => {
                 let top = graph.constant("top", ((1_u64 << bits) - 1) as f32);
                 let share = graph.operation("Sigmoid", &[&output]);
                 let scaled = graph.operation("Mul", &[&share, &top]);

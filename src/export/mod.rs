@@ -19,7 +19,7 @@ use std::{
 use anyhow::{Context, bail};
 use coordinator::{RunFolder, RunLock, Trained};
 use data::{DataError, Needs, NewArray, Scaling, Values};
-use dib::{Coding, Phase, SelectorNode, entry_embedding};
+use dib::{EncoderKind, Phase, SelectorNode, entry_embedding};
 use randomness::Seed;
 use scenario::{CommonRandomness, Scenario};
 use serde_json::{Value, json};
@@ -114,7 +114,7 @@ impl Arguments {
         if let Some(rows) = rows {
             self.write_arrays("rows.npz", &rows)?;
         }
-        let told = serde_json::to_string_pretty(&told(&trained, &networks, &graphs))?;
+        let told = serde_json::to_string_pretty(&told(&trained, &networks, &graphs)?)?;
         write(&self.out, "export.json", told.as_bytes())?;
         Ok(networks.len())
     }
@@ -267,9 +267,9 @@ fn floats(name: &str, shape: Vec<usize>, values: Vec<f32>) -> NewArray {
 }
 
 /// What `export.json` says.
-fn told(trained: &Trained, networks: &[OfRun], graphs: &[Option<Vec<u8>>]) -> Value {
+fn told(trained: &Trained, networks: &[OfRun], graphs: &[Option<Vec<u8>>]) -> anyhow::Result<Value> {
     let scenario = &trained.scenario;
-    let coding = node::coding(&scenario.train);
+    let kind = node::encoder_kind(scenario)?;
     let names = |names: &[&str]| json!(names);
     let network = |(of, graph): (&OfRun, &Option<Vec<u8>>)| {
         let stem = of.network.stem();
@@ -284,8 +284,10 @@ fn told(trained: &Trained, networks: &[OfRun], graphs: &[Option<Vec<u8>>]) -> Va
             Part::Encoder(k, m) => {
                 (told["transmitter"], told["entry"]) = (json!(k), json!(m));
                 told["modality"] = json!(scenario.transmitter[k].modalities[m]);
-                let (given, given_back) = match coding {
-                    Coding::Gaussian => (names(&["x", "embedding", "noise"]), names(&["z", "mu", "std"])),
+                let (given, given_back) = match kind {
+                    EncoderKind::Gaussian => {
+                        (names(&["x", "embedding", "noise"]), names(&["z", "mu", "std"]))
+                    }
                     _ => (names(&["x", "embedding"]), names(&["z"])),
                 };
                 ("encoder", Some((given, given_back)))
@@ -335,7 +337,7 @@ fn told(trained: &Trained, networks: &[OfRun], graphs: &[Option<Vec<u8>>]) -> Va
         .into_iter()
         .map(|(k, m)| json!({ "transmitter": k, "modality": scenario.transmitter[k].modalities[m] }))
         .collect();
-    json!({
+    Ok(json!({
         "program": proto::VERSION,
         "scenario": scenario.name,
         "method": scenario.train.method.name(),
@@ -347,5 +349,5 @@ fn told(trained: &Trained, networks: &[OfRun], graphs: &[Option<Vec<u8>>]) -> Va
         "tasks": tasks,
         "entries": entries,
         "networks": networks.iter().zip(graphs).map(network).collect::<Vec<Value>>(),
-    })
+    }))
 }

@@ -7,7 +7,7 @@ use candle_core::{Device, Tensor};
 use coordinator::Trained;
 use data::Info;
 use dib::nn::LayerSummary;
-use scenario::{Described, JointMap, Kind, Selection};
+use scenario::{Described, JointMap, Kind};
 
 use super::{graph::Graph, kinds::Seen, network::Exported};
 use crate::bench::flops;
@@ -71,9 +71,9 @@ impl OfRun {
         }
         Ok(match self.part {
             Part::Encoder(..) => {
-                let coding = node::coding(&trained.scenario.train);
+                let kind = node::encoder_kind(&trained.scenario)?;
                 let places = trained.scenario.places();
-                Some(Graph::of_encoder(trunk.map(OfRun::seen), self.seen(), (places, d), coding)?)
+                Some(Graph::of_encoder(trunk.map(OfRun::seen), self.seen(), (places, d), kind)?)
             }
             Part::Joint(_) => Some(Graph::of_decoder(self.seen(), None, self.outputs)?),
             Part::Local(_) => Some(Graph::of_decoder(self.seen(), Some(d), self.outputs)?),
@@ -105,6 +105,12 @@ pub(super) fn networks(trained: &Trained, data: Option<PathBuf>) -> anyhow::Resu
             "network.multicast: encoders that know no receiver cannot be exported yet; those of a run without it can"
         );
     }
+    if scenario.train.coding() == scenario::Coding::Own {
+        bail!(
+            "train.coding: encoders whose features a program of your own codes cannot be exported; those of a run with a built-in coding can"
+        );
+    }
+    let kind = node::encoder_kind(scenario)?;
     let mut shapes = Shapes { trained, data, known: None };
     let mut all = Vec::new();
     let mut add = |part, name: &str, state: &HashMap<String, Tensor>, described: Described, axes, outputs| {
@@ -114,11 +120,11 @@ pub(super) fn networks(trained: &Trained, data: Option<PathBuf>) -> anyhow::Resu
         all.push(OfRun { part, network: Exported::new(name, state)?, described, axes, outputs, layers });
         anyhow::Ok(())
     };
-    let is_selected = scenario.train.method.selection == Selection::Learned;
+    let is_selected = scenario.has_selectors();
     for (k, state) in trained.transmitters.iter().enumerate() {
         let state = node::unpack_state(state, &Device::Cpu)?;
         for (m, modality) in scenario.transmitter[k].modalities.iter().enumerate() {
-            let (described, coded) = (scenario.encoder(modality), node::coding(&scenario.train).outputs(d));
+            let (described, coded) = (scenario.encoder(modality), kind.outputs(d));
             let name = format!("transmitter{k}/encoder{m}");
             let Some(seen) = described.model.outputs else {
                 let width = match &described.model.kind {

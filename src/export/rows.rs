@@ -6,7 +6,7 @@ use anyhow::{Context, bail};
 use candle_core::{Device, Tensor};
 use coordinator::Trained;
 use data::{NewArray, Split};
-use dib::{Coding, Phase, entry_embedding, reparameterisation};
+use dib::{EncoderKind, Phase, entry_embedding, reparameterisation};
 use randomness::Seed;
 
 use super::{entries, floats};
@@ -36,7 +36,7 @@ pub(super) fn rows(trained: &Trained, data: Option<PathBuf>, count: usize) -> an
             (0..places).map(|place| if places == 1 || place == t { x } else { &zeros }).collect();
         Tensor::cat(&all, 1)
     };
-    let task_inputs = node::task_inputs(scenario, seed);
+    let (task_inputs, kind) = (node::task_inputs(scenario, seed), node::encoder_kind(scenario)?);
     let mut arrays = Vec::new();
     let mut add = |name: String, tensor: &Tensor| {
         arrays.push(floats(&name, tensor.dims().to_vec(), tensor.flatten_all()?.to_vec1()?));
@@ -62,8 +62,8 @@ pub(super) fn rows(trained: &Trained, data: Option<PathBuf>, count: usize) -> an
                 &behind(&placed(&x, t)?, task_inputs[t].clone())?,
             )?;
             let name = |what: &str| format!("{stem}.receiver{t}.{what}");
-            let z = match node::coding(&scenario.train) {
-                Coding::Gaussian => {
+            let z = match kind {
+                EncoderKind::Gaussian => {
                     let noise = reparameterisation(seed, Phase::Evaluate, k, t, m, 0, count * d);
                     let noise = Tensor::from_vec(noise, (count, d), &Device::Cpu)?;
                     let drawn = kernels::gaussian::sample(&output, &noise)?;
@@ -72,8 +72,8 @@ pub(super) fn rows(trained: &Trained, data: Option<PathBuf>, count: usize) -> an
                     add(name("std"), &drawn.get(2)?)?;
                     drawn.get(0)?
                 }
-                Coding::Quantised { bits } => kernels::quantise::quantise(&output, bits)?,
-                Coding::Deterministic => output,
+                EncoderKind::Quantised { bits } => kernels::quantise::quantise(&output, bits)?,
+                EncoderKind::Deterministic | EncoderKind::Outputs { .. } => output,
             };
             add(name("z"), &z)?;
             features.push(z);

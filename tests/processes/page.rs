@@ -478,7 +478,12 @@ fn the_list_of_runs_is_sorted_filtered_and_draws_the_curves_of_those_that_are_ti
     // Its row's words change, and its box stays: another one would miss a click that had begun, and lose the focus.
     browser.evaluate("{ listed.list.runs.find((run) => run.path === 'third').phase = 'elsewhere'; document.querySelector('#filter').dispatchEvent(new Event('input')); }");
     browser.wait_until(&format!("{rows}[0].textContent.includes('elsewhere')"));
-    assert_eq!(browser.evaluate("box === document.querySelector('#table tbody tr input') && document.activeElement === box"), true);
+    assert_eq!(
+        browser.evaluate(
+            "box === document.querySelector('#table tbody tr input') && document.activeElement === box"
+        ),
+        true
+    );
     browser.evaluate("{ const filter = document.querySelector('#filter'); filter.value = ''; filter.dispatchEvent(new Event('input')); }");
     browser.wait_until(&are_seeds("[\"3\",\"2\",\"1\"]"));
 

@@ -5,6 +5,7 @@ mod books;
 mod coded_features;
 mod gradients;
 mod learning_rates;
+mod own_coding;
 mod parts;
 mod priors;
 mod refusals;

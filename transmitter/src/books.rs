@@ -33,6 +33,8 @@ pub(crate) struct Indexed {
 pub(crate) struct BookLesson<'a> {
     /// What the encoder put out, [rows, d].
     pub(crate) mu: &'a Tensor,
+    /// The indices that were sent of it.
+    pub(crate) indexed: &'a Indexed,
     /// What receivers want of z, row after row.
     pub(crate) dz: &'a [f32],
     /// Which entries have arrived. A code book of which none has takes no part.
@@ -99,6 +101,9 @@ impl Books {
     ) -> Result<Vec<f32>, NodeError> {
         let mu = values(lesson.mu)?;
         let mut to_mu = vec![0.0; mu.len()];
+        // The books take their step behind the round's last part: the vectors that were sent are still the nearest.
+        let held = self.training.as_ref().map(|tables| tables.number);
+        debug_assert_eq!(held, Some(lesson.indexed.table()), "indices of another round's vectors");
         for (t, book) in self.books[m].iter_mut().enumerate() {
             let positions = rows.of(t);
             if !positions.iter().any(|&position| lesson.used[position]) {
@@ -112,7 +117,10 @@ impl Books {
                 positions.iter().flat_map(|position| vec![weight(position); rows.rows]).collect();
             let weights = Tensor::from_vec(weights, (positions.len() * rows.rows, 1), &Device::Cpu)?;
             let (mu, dz) = (rows.gather(&mu, &positions)?, rows.gather(lesson.dz, &positions)?);
-            let of_receiver = book.learn(&mu, &dz, &weights, &context.gradient_blocks(&rows_of_tick))?;
+            let indices: Vec<u32> =
+                positions.iter().flat_map(|&position| &lesson.indexed.indices[position]).copied().collect();
+            let blocks = context.gradient_blocks(&rows_of_tick);
+            let of_receiver = book.learn((&mu, &indices), &dz, &weights, &blocks)?;
             rows.scatter(&of_receiver, &positions, &mut to_mu)?;
         }
         Ok(to_mu)

@@ -12,8 +12,13 @@ use proto::{Packer, encode_rate};
 use scenario::{Coding, Scenario};
 
 use crate::{
-    books::Indexed, dithered::Dithered, on_air::OnAir, priors::encoder_diverged, rates::GroupRates,
-    round_groups::RoundGroups, simulated::SimulatedEntries,
+    books::Indexed,
+    dithered::Dithered,
+    on_air::OnAir,
+    own::OwnEntries,
+    priors::encoder_diverged,
+    rates::{GroupRates, Rated},
+    simulated::SimulatedEntries,
 };
 
 /// All granted entries of a part of a round (or of a piece), encoded: one batched pass a modality.
@@ -34,24 +39,22 @@ pub(crate) struct CodedModality {
     pub(crate) encoded: Option<Encoded>,
     /// What the backward pass of the encoder's trunk needs, if it has one.
     pub(crate) seen: Option<Trace>,
-    pub(crate) groups: RateGroups,
-    pub(crate) rates: GroupRates,
-    /// Those of what arrives, where they are counted.
-    pub(crate) received_rates: Option<GroupRates>,
-    /// What travels, if that is not the features themselves.
-    pub(crate) dithered: Option<Dithered>,
-    /// The same, of simulated features.
-    pub(crate) simulated: Option<SimulatedEntries>,
-    /// The same, of those with a code book.
-    pub(crate) indexed: Option<Indexed>,
+    pub(crate) travels: Travels,
+    pub(crate) rated: Rated,
 }
 
-/// Whose rates make up those of the entries.
-pub(crate) enum RateGroups {
-    /// For every entry the sizes of its own groups: the tick; in evaluation several.
-    Own(Vec<Vec<usize>>),
-    /// Where a tick has one sample only, the round's: an entry has what it adds.
-    Round(RoundGroups),
+/// As what a modality's entries travel.
+pub(crate) enum Travels {
+    /// As their values, or levels of these.
+    Values,
+    /// As integers.
+    Dithered(Dithered),
+    /// As numbers of proposals.
+    Simulated(SimulatedEntries),
+    /// As indices of a code book.
+    Indexed(Indexed),
+    /// As symbols of a coding of a user's program.
+    Own(OwnEntries),
 }
 
 /// A modality's numbers, fetched from the device.
@@ -137,7 +140,7 @@ impl Coded {
         let coded = || self.modalities.iter().flatten();
         let z: Vec<Tensor> =
             coded().map(|coded| coded.sent().contiguous()).collect::<Result<_, candle_core::Error>>()?;
-        let estimated = coded().flat_map(CodedModality::estimated);
+        let estimated = coded().flat_map(|coded| coded.rated.estimated());
         let wanted: Vec<&Tensor> = z.iter().chain(estimated).collect();
         dib::with_numbers(&wanted, |numbers| {
             let fetched = self.fetched(numbers.split_at(z.len()));
@@ -154,12 +157,12 @@ impl Coded {
         let mut of_modality = |coded: &CodedModality| {
             let mut found = |rates: &GroupRates| match rates {
                 GroupRates::Estimated(_) => {
-                    coded.entry_rates(estimated.next().expect("it was asked for").f64s())
+                    coded.rated.of_entries(estimated.next().expect("it was asked for").f64s())
                 }
-                GroupRates::Known(rates) => coded.entry_rates(rates),
+                GroupRates::Known(rates) => coded.rated.of_entries(rates),
             };
-            let rates = found(&coded.rates);
-            let received_rates = coded.received_rates.as_ref().map(found);
+            let rates = found(&coded.rated.sent);
+            let received_rates = coded.rated.received.as_ref().map(found);
             Fetched { z: z.next().expect("it was asked for").f32s(), rates, received_rates }
         };
         self.modalities.iter().map(|coded| coded.as_ref().map(&mut of_modality)).collect()
@@ -184,13 +187,17 @@ impl Coded {
         let packed = Packed { sum: rates.iter().sum(), received_rates, ..Packed::default() };
         Ok(match form.coding {
             Coding::Dithered => {
-                let (mut coded, bits) = dithered(t, &places, form);
+                let (mut coded, bits) = stream(t, &places, form);
                 coded.rates = rates.into_iter().map(encode_rate).collect();
                 Packed { coded: Some(coded), bits, ..packed }
             }
-            Coding::Gaussian if form.simulates => Packed { coded: Some(simulated(&places)), rates, ..packed },
+            Coding::Gaussian if form.simulates => {
+                Packed { coded: Some(stream(t, &places, form).0), rates, ..packed }
+            }
+            Coding::CodeBook | Coding::Own => {
+                Packed { coded: Some(stream(t, &places, form).0), rates, ..packed }
+            }
             Coding::Quantised => Packed { coded: Some(quantised(t, &places, form)?), rates, ..packed },
-            Coding::CodeBook => Packed { coded: Some(indexed(t, &places)), rates, ..packed },
             Coding::Gaussian | Coding::Deterministic => {
                 let shape = [entries.len(), form.samples, form.d];
                 let mut packer = Packer::new(shape.iter().product());
@@ -228,44 +235,45 @@ impl CodedEntry<'_> {
     }
 }
 
-/// The stream of receiver t's entries, where they are dithered, and how many bits each took.
-fn dithered(t: usize, places: &[CodedEntry<'_>], form: &Form) -> (proto::v1::Coded, Vec<(usize, u64)>) {
+impl Travels {
+    /// Adds the symbols of receiver t's entry that stands at a place, of `size` rows and values a row, to a stream;
+    /// gives the number of the tables that it is read with, 0 if it is read with none.
+    fn write(&self, (m, t): (usize, usize), place: usize, size: [usize; 2], into: &mut Encoder) -> u64 {
+        match self {
+            Travels::Dithered(dithered) => {
+                dithered.encode((m, t), place, size, into);
+                dithered.table()
+            }
+            Travels::Simulated(simulated) => {
+                simulated.write(place, into);
+                simulated.table()
+            }
+            Travels::Indexed(indexed) => {
+                indexed.write((m, t), place, into);
+                indexed.table()
+            }
+            Travels::Own(own) => {
+                own.write(place, into);
+                0
+            }
+            Travels::Values => unreachable!("all of a run's features travel as symbols, or none"),
+        }
+    }
+}
+
+/// The stream of receiver t's entries, where they travel as symbols; of dithered ones also how many bits each took.
+fn stream(t: usize, places: &[CodedEntry<'_>], form: &Form) -> (proto::v1::Coded, Vec<(usize, u64)>) {
     let mut encoder = Encoder::default();
-    let (mut table, mut bits) = (0, Vec::with_capacity(places.len()));
+    let (mut table, mut bits) = (0, Vec::new());
     for CodedEntry { m, coded, place, .. } in places {
-        let dithered = coded.dithered.as_ref().expect("all of a run's features are dithered, or none");
         let first = encoder.symbols();
-        dithered.encode((*m, t), *place, [form.samples, form.d], &mut encoder);
-        bits.push((*m, encoder.ideal_bits_from(first).ceil() as u64));
-        table = dithered.table();
+        table = coded.travels.write((*m, t), *place, [form.samples, form.d], &mut encoder);
+        if matches!(coded.travels, Travels::Dithered(_)) {
+            bits.push((*m, encoder.ideal_bits_from(first).ceil() as u64));
+        }
     }
     let coded = proto::v1::Coded { table, stream: encoder.finish().into(), ..proto::v1::Coded::default() };
     (coded, bits)
-}
-
-/// The stream of simulated entries.
-fn simulated(places: &[CodedEntry<'_>]) -> proto::v1::Coded {
-    let mut encoder = Encoder::default();
-    let mut table = 0;
-    for CodedEntry { coded, place, .. } in places {
-        let simulated =
-            coded.simulated.as_ref().expect("all of an evaluation's features are simulated, or none");
-        simulated.write(*place, &mut encoder);
-        table = simulated.table();
-    }
-    proto::v1::Coded { table, stream: encoder.finish().into(), ..proto::v1::Coded::default() }
-}
-
-/// The stream of receiver t's entries, where indices travel.
-fn indexed(t: usize, places: &[CodedEntry<'_>]) -> proto::v1::Coded {
-    let mut encoder = Encoder::default();
-    let mut table = 0;
-    for CodedEntry { m, coded, place, .. } in places {
-        let indexed = coded.indexed.as_ref().expect("all of a run's features are indices, or none");
-        indexed.write((*m, t), *place, &mut encoder);
-        table = indexed.table();
-    }
-    proto::v1::Coded { table, stream: encoder.finish().into(), ..proto::v1::Coded::default() }
 }
 
 /// The stream of receiver t's quantised entries. The code of a level follows its count so far in its modality and
@@ -290,26 +298,8 @@ impl CodedModality {
         self.on_air.amplified.as_ref().map_or(&self.features.z, |amplified| &amplified.sent)
     }
 
-    /// The rates that are where they were computed: of what is sent, then of what arrives.
-    fn estimated(&self) -> impl Iterator<Item = &Tensor> {
-        std::iter::once(&self.rates).chain(&self.received_rates).filter_map(|rates| match rates {
-            GroupRates::Estimated(rates) => Some(rates),
-            GroupRates::Known(_) => None,
-        })
-    }
-
-    /// The rate of every entry in nats, given those of all groups (or rows): the mean over its own, by samples.
-    fn entry_rates(&self, found: &[f64]) -> Vec<f64> {
-        let groups = match &self.groups {
-            RateGroups::Own(groups) => groups,
-            RateGroups::Round(groups) => return groups.in_order_of_rows(found),
-        };
-        let mut rates = found.iter();
-        let mean = |groups: &Vec<usize>| {
-            let weighted: f64 =
-                groups.iter().zip(rates.by_ref()).map(|(&size, &rate)| size as f64 * rate).sum();
-            weighted / groups.iter().sum::<usize>() as f64
-        };
-        groups.iter().map(mean).collect()
+    /// What the backward pass needs.
+    pub(crate) fn trained(&self) -> &Encoded {
+        self.encoded.as_ref().expect("a training round keeps what its backward pass needs")
     }
 }

@@ -20,9 +20,18 @@ pub(crate) struct Pass {
     pub(crate) grants: Grants,
     /// All entries (receiver, modality) that were granted so far.
     granted: BTreeSet<(usize, usize)>,
-    /// Features of the first samples of every entry (receiver, modality), for the large-sample joint rate, and their
-    /// number. Only the first pass keeps them.
-    kept: BTreeMap<(usize, usize), (Vec<Features>, usize)>,
+    /// The first samples of every entry (receiver, modality), for the large-sample joint rate. Only the first pass
+    /// keeps them.
+    kept: BTreeMap<(usize, usize), Kept>,
+}
+
+/// Samples of an entry.
+#[derive(Default)]
+struct Kept {
+    features: Vec<Features>,
+    samples: usize,
+    /// The sum of their rates, where a coding of a user's program says them.
+    nats: f64,
 }
 
 impl Pass {
@@ -59,14 +68,19 @@ impl Pass {
         for (m, coded) in coded.modalities.iter().enumerate() {
             let Some(coded) = coded else { continue };
             let rows = coded.features.z.dim(0)? / coded.entries.len();
-            for (position, &(_, t)) in coded.entries.iter().enumerate() {
-                let (pieces, count) = self.kept.entry((t, m)).or_default();
-                let samples = rows.min(wanted - *count);
+            let rates = match context.scenario.train.coding() {
+                Coding::Own => coded.rated.of_entries(&coded.rated.sent.to_vec()?),
+                _ => vec![0.0; coded.entries.len()],
+            };
+            for (position, (&(_, t), rate)) in coded.entries.iter().zip(rates).enumerate() {
+                let kept = self.kept.entry((t, m)).or_default();
+                let samples = rows.min(wanted - kept.samples);
                 if samples > 0 {
                     let cut =
                         |tensor: &Tensor| tensor.narrow(0, position * rows, samples)?.force_contiguous();
-                    pieces.push(each(&coded.features, cut)?);
-                    *count += samples;
+                    kept.features.push(each(&coded.features, cut)?);
+                    kept.samples += samples;
+                    kept.nats += samples as f64 * rate;
                 }
             }
         }
@@ -77,24 +91,27 @@ impl Pass {
         let joint = self
             .kept
             .iter()
-            .map(|(&(t, m), (pieces, _))| {
-                let all = joined(pieces)?;
+            .map(|(&(t, m), kept)| {
+                let all = joined(&kept.features)?;
                 let copies = copies(&all)?;
                 // Of deterministic features, copies of a row lie at distance 0 from each other: they have no density.
                 let is_entropy =
                     all.posterior.is_none() && context.scenario.train.coding() == Coding::Deterministic;
                 let all = if is_entropy { once(&all, &copies)? } else { all };
-                let rows = [all.z.dim(0)?];
+                let rate = match context.scenario.train.coding() {
+                    Coding::Own => kept.nats / kept.samples as f64,
+                    _ => group_rates(context, RateEstimator::Joint, &all, &[all.z.dim(0)?])?.to_vec()?[0],
+                };
                 Ok(EntryRate {
                     ceiling: all.posterior.is_some().then(|| entropy_of(&copies)),
                     transmitter: context.index as u32,
                     receiver: t as u32,
                     modality: m as u32,
-                    rate: group_rates(context, RateEstimator::Joint, &all, &rows)?.to_vec()?[0],
+                    rate,
                 })
             })
             .collect::<Result<Vec<_>, NodeError>>()?;
-        let samples = self.kept.values().map(|(_, count)| *count as u64).max().unwrap_or(0);
+        let samples = self.kept.values().map(|kept| kept.samples as u64).max().unwrap_or(0);
         Ok(TransmitterPass { pass: self.number, joint, samples, wire_bytes: 0, spent: None })
     }
 }

@@ -13,6 +13,8 @@ mod gradient_feedback;
 mod machine;
 mod observed;
 mod on_air;
+mod own;
+mod policy;
 mod priors;
 mod rates;
 mod read_ahead;

@@ -3,10 +3,10 @@
 use std::{collections::VecDeque, sync::Arc};
 
 use data::{DataFile, Dataset, Split};
-use dib::{BatchOrder, ChoiceGrid, Grants, Network, Phase, receiver_embedding};
+use dib::{BatchOrder, ChoiceGrid, Grants, Network, Phase, SelectorNode, receiver_embedding};
 use node::{
-    Awaited, Context, FixedSelection, Machine, Next, NodeError, Profiler, ProfilerPhase, Role, Schedule,
-    Selector, Weighting, capped,
+    AirTime, Awaited, Context, FixedSelection, Machine, Next, NodeError, OwnPolicy, Profiler, ProfilerPhase,
+    Role, Schedule, Selector, Weighting, capped,
 };
 use proto::{
     When, encode_granted,
@@ -71,6 +71,8 @@ pub struct TransmitterMachine {
     pub(crate) context: Context,
     pub(crate) dataset: Arc<dyn Dataset>,
     pub(crate) selector: Option<Selector>,
+    /// What selects in its place, if that is of a user's program.
+    pub(crate) policy: Option<OwnPolicy>,
     /// The selection of the whole run, where it is drawn once.
     pub(crate) fixed: Option<FixedSelection>,
     pub(crate) encoders: Encoders,
@@ -116,7 +118,9 @@ impl TransmitterMachine {
     pub fn new(context: Context, dataset: Arc<dyn Dataset>, state: Option<&[u8]>) -> Result<Self, NodeError> {
         let receivers = context.scenario.receivers();
         let d = context.feature_dim();
+        let policy = OwnPolicy::of_node(&context, SelectorNode::Transmitter(context.index))?;
         let (selector, fixed) = match context.scenario.train.method.selection {
+            Selection::Learned if policy.is_some() => (None, None),
             Selection::Learned => (Some(Selector::of_transmitter(&context, context.index)?), None),
             Selection::Fixed => (None, Some(FixedSelection::draw(&context)?)),
             Selection::Full => (None, None),
@@ -141,6 +145,7 @@ impl TransmitterMachine {
             spent: Spent::default(),
             profiler: Profiler::default(),
             selector,
+            policy,
             fixed,
             context,
             dataset,
@@ -178,6 +183,7 @@ impl TransmitterMachine {
         let networks = selector.chain(self.encoders.networks_mut());
         self.version = node::restore(state, &self.context.device, networks)?;
         self.weighting.restore(state)?;
+        self.policy.as_mut().map_or(Ok(()), |policy| policy.restore(state))?;
         self.encoders.restore_means(state)
     }
 
@@ -229,7 +235,8 @@ impl TransmitterMachine {
     fn carry_out_order(&mut self, emit: &mut dyn FnMut(Output)) -> Result<bool, NodeError> {
         match self.schedule.current(self.version).cloned() {
             Some(Order::Save(save)) => {
-                let others = [self.encoders.means()?, self.weighting.tensors()?].concat();
+                let others =
+                    [self.encoders.means()?, self.weighting.tensors()?, self.policy_tensors()?].concat();
                 emit(Output::State(
                     save.version,
                     node::save(self.networks(), &self.dataset.kept(), others, self.version)?,
@@ -386,16 +393,17 @@ impl TransmitterMachine {
         let requested = Requested::new(requests);
         self.profiler.turn_to(ProfilerPhase::Select);
         let choice = self.choose(&moments, &requested)?;
+        let chosen = self.choose_by_policy(AirTime::of_training(first_tick), &moments, &requested)?;
         let mut parts = Vec::with_capacity(self.context.parts());
         for part in 0..self.context.parts() {
             let ticks = self.context.part(part);
             let requests: Vec<&[bool]> = requests.iter().map(|of| &of[ticks.clone()]).collect();
-            let draws = choice.as_ref().map(|choice| choice.draws.as_slice());
+            let draws = choice.as_ref().map(|choice| choice.draws.as_slice()).or(chosen.as_deref());
             let choices = self.choices(&requested, &ticks, draws);
             let when = When::Round { round, part: part as u64 };
             parts.push(self.send_part(when, &moments[ticks], (choices, requests.as_slice()), emit)?);
         }
-        let sent = Sent { round, requested, choice, parts, due: 0 };
+        let sent = Sent { round, requested, choice, chosen, parts, due: 0 };
         self.read_ahead_of_round(&sent);
         self.sent = Some(sent);
         Ok(())
@@ -490,6 +498,7 @@ impl TransmitterMachine {
         self.encoders.step(&self.context, sent.round)?;
         self.profiler.turn_to(ProfilerPhase::Select);
         let log_likelihood = self.learn_selection(&sent, feedback)?;
+        self.teach_policy(&sent, feedback)?;
         self.weighting.learn(feedback.iter().map(|feedback| feedback.costs.as_slice()));
         let probabilities = self
             .selector

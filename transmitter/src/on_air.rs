@@ -37,7 +37,7 @@ impl Sending<'_> {
         let (context, k) = (self.context, self.context.index);
         let crosses = |&(_, t): &(usize, usize)| context.scenario.analogue_between(k, t).is_some();
         if !self.entries.iter().any(crosses) {
-            return Ok(OnAir { amplified: None, observed: None });
+            return Ok(OnAir::unchanged());
         }
         let groups = &self.groups;
         let average = |t| self.averages.map_or(0.0, |averages| averages.of(self.modality, t));
@@ -79,6 +79,11 @@ impl Sending<'_> {
 }
 
 impl OnAir {
+    /// That of features which arrive as they are.
+    pub(crate) fn unchanged() -> Self {
+        OnAir { amplified: None, observed: None }
+    }
+
     /// The features that the rate of what is sent is counted with.
     pub(crate) fn sent<'a>(&'a self, features: &'a Features) -> &'a Features {
         self.amplified.as_ref().map_or(features, |amplified| &amplified.features)

@@ -243,7 +243,7 @@ impl Priors {
         m: usize,
         rows: EntryRows<'_>,
         lesson: &Lesson<'_>,
-    ) -> Result<(Vec<f32>, Vec<f32>), NodeError> {
+    ) -> Result<FeatureGradients, NodeError> {
         let z = values(&lesson.features.z)?;
         let size = rows.rows * rows.d;
         let of_row = |weight: &f64| vec![-(*weight / rows.rows as f64) as f32; size];
@@ -279,13 +279,17 @@ impl Priors {
     }
 }
 
+/// The whole gradients with respect to z and, of Gaussian features, that of the rate with respect to std (of others it is
+/// empty): rows x d each.
+pub(crate) type FeatureGradients = (Vec<f32>, Vec<f32>);
+
 /// Adds an encoder's gradients, given the whole ones with respect to z and, of Gaussian features, that of the rate with
 /// respect to std: z = mu + std noise takes the former to mu and std. With `to_input`, gives what the blocks of the
 /// input that learn want.
 pub(crate) fn backward_from_prior(
     encoder: &mut Encoder,
     encoded: &Encoded,
-    (to_z, to_std): (Vec<f32>, Vec<f32>),
+    (to_z, to_std): FeatureGradients,
     to_input: bool,
 ) -> Result<Vec<Tensor>, NodeError> {
     let (shape, device) = (encoded.features.z.dims2()?, encoded.features.z.device());

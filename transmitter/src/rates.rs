@@ -5,7 +5,7 @@ use dib::{Features, Posterior, RateEstimator, coding::uniform_rates};
 use node::{Context, NodeError};
 use scenario::{Coding, Rate};
 
-use crate::priors::values;
+use crate::{priors::values, round_groups::RoundGroups};
 
 /// The rates of groups of samples, or of the samples, in nats.
 pub(crate) enum GroupRates {
@@ -25,7 +25,55 @@ impl GroupRates {
     }
 }
 
-/// The rate of every group of consecutive samples, in nats: as the method counts it.
+/// Whose rates make up those of the entries.
+pub(crate) enum RateGroups {
+    /// For every entry the sizes of its own groups: the tick; in evaluation several.
+    Own(Vec<Vec<usize>>),
+    /// Where a tick has one sample only, the round's: an entry has what it adds.
+    Round(RoundGroups),
+}
+
+/// The rates of a modality's entries.
+pub(crate) struct Rated {
+    pub(crate) groups: RateGroups,
+    /// Of what is sent.
+    pub(crate) sent: GroupRates,
+    /// Of what arrives, where that is counted.
+    pub(crate) received: Option<GroupRates>,
+}
+
+impl Rated {
+    /// Those of entries that have none.
+    pub(crate) fn nothing() -> Self {
+        Rated { groups: RateGroups::Own(Vec::new()), sent: GroupRates::Known(Vec::new()), received: None }
+    }
+
+    /// The rates that are where they were computed: of what is sent, then of what arrives.
+    pub(crate) fn estimated(&self) -> impl Iterator<Item = &Tensor> {
+        std::iter::once(&self.sent).chain(&self.received).filter_map(|rates| match rates {
+            GroupRates::Estimated(rates) => Some(rates),
+            GroupRates::Known(_) => None,
+        })
+    }
+
+    /// The rate of every entry in nats, given those of all groups (or rows): the mean over its own, by samples.
+    pub(crate) fn of_entries(&self, found: &[f64]) -> Vec<f64> {
+        let groups = match &self.groups {
+            RateGroups::Own(groups) => groups,
+            RateGroups::Round(groups) => return groups.in_order_of_rows(found),
+        };
+        let mut rates = found.iter();
+        let mean = |groups: &Vec<usize>| {
+            let weighted: f64 =
+                groups.iter().zip(rates.by_ref()).map(|(&size, &rate)| size as f64 * rate).sum();
+            weighted / groups.iter().sum::<usize>() as f64
+        };
+        groups.iter().map(mean).collect()
+    }
+}
+
+/// The rate of every group of consecutive samples, in nats: as the method counts it. A coding of a user's program says
+/// its rates itself.
 pub(crate) fn group_rates(
     context: &Context,
     estimator: RateEstimator,

@@ -82,13 +82,16 @@ impl TransmitterMachine {
     ) -> Result<ChoiceGrid, NodeError> {
         let requested = Requested::new(requests);
         let ticks = 0..requested.ticks;
-        let Some(selector) = &self.selector else { return Ok(self.choices(&requested, &ticks, None)) };
-        if requested.rows.is_empty() {
-            return Ok(self.choices(&requested, &ticks, Some(&[])));
-        }
         let first = self.context.selection_moment(pass, piece);
         let moments: Vec<u64> = (0..requested.ticks as u64).map(|tick| first.wrapping_add(tick)).collect();
         let time = AirTime { phase: Phase::Evaluate, pass, tick: self.context.first_group(piece) };
+        let Some(selector) = &self.selector else {
+            let chosen = self.choose_by_policy(time, &moments, &requested)?;
+            return Ok(self.choices(&requested, &ticks, chosen.as_deref()));
+        };
+        if requested.rows.is_empty() {
+            return Ok(self.choices(&requested, &ticks, Some(&[])));
+        }
         let input = self.selector_input(time, &moments, &requested)?;
         let stream = |row: usize| self.selection_stream(Phase::Evaluate, &moments, requested.rows[row]);
         let draws = selector.draw(&input, stream)?;

@@ -1,4 +1,4 @@
-use dib::{ChoiceGrid, Grants};
+use dib::{ChoiceGrid, Draw, Grants};
 use node::Choice;
 
 use crate::{coded::Coded, requested::Requested};
@@ -8,6 +8,8 @@ pub(crate) struct Sent {
     pub(crate) round: u64,
     pub(crate) requested: Requested,
     pub(crate) choice: Option<Choice>,
+    /// What its policy chose, if it has one.
+    pub(crate) chosen: Option<Vec<Draw>>,
     pub(crate) parts: Vec<SentPart>,
     /// The part whose gradients are due.
     pub(crate) due: usize,

@@ -42,8 +42,8 @@ impl CodeShape {
 #[derive(Clone, Debug, PartialEq)]
 pub struct CodeVectors {
     shape: CodeShape,
-    /// Vector after vector.
-    values: Vec<f32>,
+    /// Vector after vector: numbers of f32, in the f64 that distances are computed in.
+    values: Vec<f64>,
 }
 
 impl CodeVectors {
@@ -58,14 +58,14 @@ impl CodeVectors {
             return Err(CodeError::Left { bytes: left });
         }
         let (numbers, _) = bytes.as_chunks::<4>();
-        let values = numbers.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
+        let values = numbers.iter().map(|bytes| f32::from_le_bytes(*bytes).into()).collect();
         let vectors = CodeVectors { shape, values };
         if vectors.is_finite() { Ok(vectors) } else { Err(CodeError::Damaged) }
     }
 
     /// As they travel: f32, lowest byte first.
     pub fn to_bytes(&self) -> Vec<u8> {
-        self.values.iter().flat_map(|value| value.to_le_bytes()).collect()
+        self.values.iter().flat_map(|&value| (value as f32).to_le_bytes()).collect()
     }
 
     /// Whether all numbers are finite: others have no nearest piece, and do not travel.
@@ -76,14 +76,15 @@ impl CodeVectors {
     /// The index of the nearest vector of each piece of these rows, by the Euclidean distance; of several as near, the
     /// lowest.
     pub fn nearest(&self, means: &[f32]) -> Vec<u32> {
-        let wide = |values: &[f32]| values.iter().copied().map(f64::from).collect::<Vec<f64>>();
-        nearest(&wide(&self.values), &wide(means), self.shape.width())
+        let means: Vec<f64> = means.iter().copied().map(f64::from).collect();
+        means.chunks_exact(self.shape.width()).map(|piece| nearest(&self.values, piece)).collect()
     }
 
     /// The values that indices stand for, which are below 2^bits.
     pub fn look_up(&self, indices: &[u32]) -> Vec<f32> {
         let width = self.shape.width();
-        indices.iter().flat_map(|&index| &self.values[index as usize * width..][..width]).copied().collect()
+        let vector = |&index: &u32| &self.values[index as usize * width..][..width];
+        indices.iter().flat_map(vector).map(|&value| value as f32).collect()
     }
 
     /// Adds indices to a stream, each with as many bits.
@@ -130,19 +131,30 @@ impl CodeBook {
     /// If they cannot be read.
     pub fn vectors(&self) -> Result<CodeVectors> {
         let parameter = self.network.parameters().next().ok_or(Error::Trace)?;
-        let values = parameter.value.to_dtype(DType::F32)?.flatten_all()?.to_vec1()?;
+        let values = numbers(&parameter.value.to_dtype(DType::F32)?)?;
         Ok(CodeVectors { shape: self.shape, values })
     }
 
     /// Adds the gradients of an objective in which z enters by `dz`, and of each row, with the number in `weights`,
-    /// |sg(mu) - e|^2 + commitment |mu - sg(e)|^2, where e are the vectors nearest to mu and sg lets no gradient
-    /// through; gives the whole gradient with respect to mu, to which that of z goes straight through. mu and `dz` are
-    /// [rows, d], `weights` [rows, 1], all on the CPU. `blocks`: see [`Network::forward`].
+    /// |sg(mu) - e|^2 + commitment |mu - sg(e)|^2, where e are the vectors of these indices and sg lets no gradient
+    /// through; gives the whole gradient with respect to mu, to which that of z goes straight through. `indices` are
+    /// those of the vectors nearest to mu as [`CodeVectors::nearest`] found them, while the book was what it is now. mu
+    /// and `dz` are [rows, d], `weights` [rows, 1], all on the CPU. `blocks`: see [`Network::forward`].
     ///
     /// # Errors
-    /// If shapes do not fit.
-    pub fn learn(&mut self, mu: &Tensor, dz: &Tensor, weights: &Tensor, blocks: &[usize]) -> Result<Tensor> {
-        let (_, trace) = self.network.forward(Input::Dense(mu.contiguous()?), blocks, None)?;
+    /// If shapes do not fit, or there is no vector of an index.
+    pub fn learn(
+        &mut self,
+        (mu, indices): (&Tensor, &[u32]),
+        dz: &Tensor,
+        weights: &Tensor,
+        blocks: &[usize],
+    ) -> Result<Tensor> {
+        // Below 2^24 an f32 is exact.
+        let indices: Vec<f64> = indices.iter().copied().map(f64::from).collect();
+        let indices = Tensor::from_vec(indices, (mu.dim(0)?, self.shape.groups), &Device::Cpu)?;
+        let input = Tensor::cat(&[mu, &indices.to_dtype(mu.dtype())?], 1)?;
+        let (_, trace) = self.network.forward(Input::Dense(input), blocks, None)?;
         let upstream = Tensor::cat(&[dz, weights], 1)?;
         let gradients = self.network.backward_to_input(&trace, &upstream)?;
         gradients.into_iter().next().ok_or(Error::Trace)
@@ -167,7 +179,8 @@ impl CodeBook {
     }
 }
 
-/// From means [rows, d] to what is sent of them, and behind it what a row costs.
+/// From means and the indices of their vectors, [rows, d + groups], to what is sent of them, [rows, d], and behind it
+/// what a row costs.
 struct BookModule {
     shape: CodeShape,
     commitment: f64,
@@ -182,29 +195,33 @@ impl BookModule {
     }
 
     /// Adds one block's part of the gradient of the vectors; gives that of the means.
-    fn add_block(&self, vectors: &Parameter, part: [&Tensor; 2], indices: &[u32]) -> Result<Tensor> {
-        let [mu, upstream] = part;
-        let CodeShape { d, groups, .. } = self.shape;
-        let (width, book) = (self.shape.width(), numbers(&vectors.value)?);
-        let (means, upstream) = (numbers(mu)?, numbers(upstream)?);
-        let (mut to_book, mut to_mu) = (vec![0.0; book.len()], Vec::with_capacity(means.len()));
-        for (row, (means, wanted)) in means.chunks_exact(d).zip(upstream.chunks_exact(d + 1)).enumerate() {
+    fn add_block(
+        &self,
+        vectors: &Parameter,
+        book: &[f64],
+        [input, upstream]: [&Tensor; 2],
+    ) -> Result<Tensor> {
+        let (d, width, rows) = (self.shape.d, self.shape.width(), input.dim(0)?);
+        let (given, upstream) = (numbers(input)?, numbers(upstream)?);
+        let (mut to_book, mut to_mu) = (vec![0.0; book.len()], Vec::with_capacity(rows * d));
+        for (given, wanted) in given.chunks_exact(self.inputs()).zip(upstream.chunks_exact(d + 1)) {
+            let (means, indices) = given.split_at(d);
             let weight = wanted[d];
             for (at, (mean, dz)) in means.iter().zip(wanted).enumerate() {
-                let place = indices[row * groups + at / width] as usize * width + at % width;
+                let place = indices[at / width] as usize * width + at % width;
                 let apart = mean - book[place];
                 to_book[place] -= 2.0 * weight * apart;
                 to_mu.push(dz + 2.0 * weight * self.commitment * apart);
             }
         }
         add(&vectors.gradient, &like(to_book, &vectors.value)?)?;
-        like(to_mu, mu)
+        Ok(Tensor::from_vec(to_mu, (rows, d), &Device::Cpu)?.to_dtype(input.dtype())?)
     }
 }
 
 impl Module for BookModule {
     fn inputs(&self) -> usize {
-        self.shape.d
+        self.shape.d + self.shape.groups
     }
 
     fn outputs(&self) -> usize {
@@ -229,19 +246,22 @@ impl Module for BookModule {
         _: Phase,
         _: Draws<'_>,
     ) -> Result<(Tensor, Kept)> {
-        let ([vectors], Input::Dense(mu)) = (parameters, input) else { return Err(Error::Trace) };
-        let CodeShape { d, groups, .. } = self.shape;
-        let (width, book, means) = (self.shape.width(), numbers(&vectors.value)?, numbers(mu)?);
-        let indices = nearest(&book, &means, width);
-        let mut output: Vec<f64> = Vec::with_capacity(means.len() + means.len() / d);
-        for (means, indices) in means.chunks_exact(d).zip(indices.chunks_exact(groups)) {
+        let ([vectors], Input::Dense(input)) = (parameters, input) else { return Err(Error::Trace) };
+        let (d, width, rows) = (self.shape.d, self.shape.width(), input.dim(0)?);
+        let (book, given) = (numbers(&vectors.value)?, numbers(input)?);
+        let mut output: Vec<f64> = Vec::with_capacity(rows * (d + 1));
+        for given in given.chunks_exact(self.inputs()) {
+            let (means, indices) = given.split_at(d);
             let start = output.len();
-            output.extend(indices.iter().flat_map(|&index| &book[index as usize * width..][..width]));
+            for &index in indices {
+                let vector = book.chunks_exact(width).nth(index as usize).ok_or(Error::Trace)?;
+                output.extend_from_slice(vector);
+            }
             let cost = (1.0 + self.commitment) * squared_distance(means, &output[start..]);
             output.push(cost);
         }
-        let output = Tensor::from_vec(output, (mu.dim(0)?, d + 1), &Device::Cpu)?.to_dtype(mu.dtype())?;
-        Ok((output, Box::new(indices)))
+        let output = Tensor::from_vec(output, (rows, d + 1), &Device::Cpu)?.to_dtype(input.dtype())?;
+        Ok((output, Box::new(book)))
     }
 
     fn backward(
@@ -253,13 +273,14 @@ impl Module for BookModule {
         blocks: Blocks<'_>,
         to_input: bool,
     ) -> Result<Vec<Tensor>> {
-        let ([vectors], Input::Dense(mu)) = (parameters, input) else { return Err(Error::Trace) };
-        let (indices, groups) = (nn::kept::<Vec<u32>>(kept)?, self.shape.groups);
+        let ([vectors], Input::Dense(input)) = (parameters, input) else { return Err(Error::Trace) };
+        let book = nn::kept::<Vec<f64>>(kept)?;
         blocks.clear_first(&vectors.gradient)?;
+        // Indices have no gradient.
         let mut to_mu = Vec::new();
         blocks.each(|_, start, rows| {
-            let part = [&mu.narrow(0, start, rows)?, &upstream.narrow(0, start, rows)?];
-            to_mu.push(self.add_block(vectors, part, &indices[start * groups..][..rows * groups])?);
+            let part = [&input.narrow(0, start, rows)?, &upstream.narrow(0, start, rows)?];
+            to_mu.push(self.add_block(vectors, book, part)?);
             Ok(())
         })?;
         Ok(if to_input && !to_mu.is_empty() { vec![Tensor::cat(&to_mu, 0)?] } else { Vec::new() })
@@ -270,19 +291,16 @@ impl Module for BookModule {
     }
 }
 
-/// The index of the nearest of these vectors of `width` values, for each piece; of several as near, the lowest.
-fn nearest(vectors: &[f64], means: &[f64], width: usize) -> Vec<u32> {
-    let of_piece = |piece: &[f64]| {
-        let (mut least, mut found) = (f64::INFINITY, 0);
-        for (index, vector) in (0..).zip(vectors.chunks_exact(width)) {
-            let distance = squared_distance(piece, vector);
-            if distance < least {
-                (least, found) = (distance, index);
-            }
+/// The index of the vector that is nearest to a piece; of several as near, the lowest.
+fn nearest(vectors: &[f64], piece: &[f64]) -> u32 {
+    let (mut least, mut found) = (f64::INFINITY, 0);
+    for (index, vector) in (0..).zip(vectors.chunks_exact(piece.len())) {
+        let distance = squared_distance(piece, vector);
+        if distance < least {
+            (least, found) = (distance, index);
         }
-        found
-    };
-    means.chunks_exact(width).map(of_piece).collect()
+    }
+    found
 }
 
 fn squared_distance(left: &[f64], right: &[f64]) -> f64 {

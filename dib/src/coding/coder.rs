@@ -80,6 +80,19 @@ impl Encoder {
         self.push_digits((value + 1) & !(1 << digits), digits);
     }
 
+    /// Adds all symbols of another stream.
+    pub fn extend(&mut self, other: &Encoder) {
+        self.shares.extend_from_slice(&other.shares);
+    }
+
+    /// Whether every symbol so far has a share within [0, [`TOTAL`]) with at least one count, without which there is no
+    /// stream.
+    pub fn is_sound(&self) -> bool {
+        let is_sound =
+            |share: &Share| (1..=TOTAL).contains(&share.count) && share.start <= TOTAL - share.count;
+        self.shares.iter().all(is_sound)
+    }
+
     /// How many bits the symbols so far are worth: the cross entropy that the stream is measured against.
     pub fn ideal_bits(&self) -> f64 {
         self.ideal_bits_from(0)

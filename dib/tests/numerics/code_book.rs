@@ -59,8 +59,8 @@ fn gradients_of_means_and_vectors_are_those_of_finite_differences() {
     let mut book = book(DType::F64);
     let mu = normal(2, &[ROWS, SHAPE.d], DType::F64);
     let (dz, weights) = (normal(3, &[ROWS, SHAPE.d], DType::F64), weights(DType::F64));
-    let to_mu = book.learn(&mu, &dz, &weights, &BLOCKS).unwrap();
     let indices = nearest_of_all(&numbers(&value(&book)), &numbers(&mu), SHAPE.width());
+    let to_mu = book.learn((&mu, &indices), &dz, &weights, &BLOCKS).unwrap();
     let distinct = indices.iter().collect::<std::collections::BTreeSet<_>>().len();
     assert!((3..=SHAPE.vectors()).contains(&distinct), "{distinct} vectors: the test has lost its point");
     let held = value(&book).force_contiguous().unwrap();
@@ -79,7 +79,7 @@ fn gradients_are_those_of_the_formula_and_none_for_a_vector_that_is_nearest_to_n
     let mu = Tensor::new(&[[1_f32, 0.0], [3.0, 1.0], [-1.0, 1.0]], &Device::Cpu).unwrap();
     let dz = Tensor::new(&[[0.1_f32, 0.2], [0.3, 0.4], [0.5, 0.6]], &Device::Cpu).unwrap();
     let weights = Tensor::new(&[[1_f32], [2.0], [0.5]], &Device::Cpu).unwrap();
-    let to_mu = book.learn(&mu, &dz, &weights, &[3]).unwrap();
+    let to_mu = book.learn((&mu, &[0, 1, 0]), &dz, &weights, &[3]).unwrap();
     // dz + 2 weight 0.5 (mu - e), with e the vectors 0, 1 and 0.
     let expected = [0.1 + 1.0, 0.2, 0.3 - 2.0, 0.4 + 2.0, 0.5 - 0.5, 0.6 + 0.5];
     let near = |got: Vec<f64>, expected: &[f64]| {
@@ -96,15 +96,28 @@ fn gradients_are_those_of_the_formula_and_none_for_a_vector_that_is_nearest_to_n
 }
 
 #[test]
+fn indices_that_do_not_fit_are_refused() {
+    let mut book = book(DType::F32);
+    let (mu, dz) = (normal(2, &[1, SHAPE.d], DType::F32), normal(3, &[1, SHAPE.d], DType::F32));
+    let weights = Tensor::ones((1, 1), DType::F32, &Device::Cpu).unwrap();
+    book.learn((&mu, &[0, 7, 3]), &dz, &weights, &[1]).unwrap();
+    book.learn((&mu, &[0, 8, 3]), &dz, &weights, &[1]).unwrap_err();
+    book.learn((&mu, &[0, 7]), &dz, &weights, &[1]).unwrap_err();
+}
+
+#[test]
 fn blocks_one_at_a_time_give_the_same_bits() {
     let mu = normal(2, &[ROWS, SHAPE.d], DType::F32);
     let (dz, weights) = (normal(3, &[ROWS, SHAPE.d], DType::F32), weights(DType::F32));
     let (mut whole, mut parts) = (book(DType::F32), book(DType::F32));
-    let together = whole.learn(&mu, &dz, &weights, &BLOCKS).unwrap();
+    let indices = nearest_of_all(&numbers(&value(&whole)), &numbers(&mu), SHAPE.width());
+    let together = whole.learn((&mu, &indices), &dz, &weights, &BLOCKS).unwrap();
     let mut apart = Vec::new();
     for (start, rows) in [(0, 8), (8, 4)] {
         let cut = |of: &Tensor| of.narrow(0, start, rows).unwrap().contiguous().unwrap();
-        apart.extend(numbers(&parts.learn(&cut(&mu), &cut(&dz), &cut(&weights), &[rows]).unwrap()));
+        let indices = &indices[start * SHAPE.groups..][..rows * SHAPE.groups];
+        let part = parts.learn((&cut(&mu), indices), &cut(&dz), &cut(&weights), &[rows]);
+        apart.extend(numbers(&part.unwrap()));
     }
     assert_eq!(numbers(&together), apart);
     assert_eq!(numbers(&gradient(&whole)), numbers(&gradient(&parts)));

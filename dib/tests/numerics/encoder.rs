@@ -1,7 +1,7 @@
 //! The Gaussian encoder's gradients.
 
 use candle_core::{DType, Device, Tensor};
-use pom2dib_dib::{Coding, Encoder, Error, Features, Input, Posterior, RateEstimator, RateTerm, rate};
+use pom2dib_dib::{Encoder, EncoderKind, Error, Features, Input, Posterior, RateEstimator, RateTerm, rate};
 
 use crate::support::{check_gradient, distance, inner, normal, numbers, shake, untrained};
 
@@ -11,7 +11,7 @@ const WEIGHTS: [f64; 3] = [0.0, 0.3, 0.7];
 
 /// An encoder with random biases and gains.
 fn encoder(dtype: DType) -> Encoder {
-    let encoder = shaken(Coding::Gaussian, dtype);
+    let encoder = shaken(EncoderKind::Gaussian, dtype);
     // Standard deviations near 1: near the untrained 0.007 a rate is too steep for difference quotients.
     let find = |name: &str| encoder.network().parameters().find(|parameter| parameter.name == name).unwrap();
     let raw = find("net/linear.b").value.narrow(0, 5, 5).unwrap();
@@ -22,8 +22,8 @@ fn encoder(dtype: DType) -> Encoder {
 }
 
 /// An encoder whose biases and gains are as random as its weights.
-fn shaken(coding: Coding, dtype: DType) -> Encoder {
-    let encoder = Encoder::new(untrained(6, coding.outputs(5), 1, dtype), 5, coding).unwrap();
+fn shaken(kind: EncoderKind, dtype: DType) -> Encoder {
+    let encoder = Encoder::new(untrained(6, kind.outputs(5), 1, dtype), 5, kind).unwrap();
     shake(encoder.network());
     encoder
 }
@@ -109,7 +109,7 @@ fn nothing_to_encode_is_no_error() {
 #[test]
 fn a_deterministic_encoder_sends_its_outputs_and_takes_their_gradient() {
     let (x, dz) = (normal(2, &[14, 6], DType::F64), normal(4, &[14, 5], DType::F64));
-    let mut encoder = shaken(Coding::Deterministic, DType::F64);
+    let mut encoder = shaken(EncoderKind::Deterministic, DType::F64);
     let encoded = encoder.encode(dense(&x), None, &[14], None).unwrap();
     assert!(numbers(&encoded.features.z) == numbers(&encoder.network().infer(&x).unwrap()));
     encoder.backward(&encoded, &dz, None).unwrap();
@@ -120,10 +120,27 @@ fn a_deterministic_encoder_sends_its_outputs_and_takes_their_gradient() {
 }
 
 #[test]
+fn an_encoder_of_outputs_gives_as_many_as_are_asked_for_and_takes_their_gradient() {
+    let x = normal(2, &[14, 6], DType::F64);
+    for each in [1, 2] {
+        let mut encoder = shaken(EncoderKind::Outputs { each }, DType::F64);
+        let encoded = encoder.encode(dense(&x), None, &[14], None).unwrap();
+        assert_eq!(encoded.features.z.dims(), [14, 5 * each]);
+        assert!(encoded.features.posterior.is_none());
+        let gradient = normal(4, &[14, 5 * each], DType::F64);
+        encoder.backward(&encoded, &gradient, None).unwrap();
+        let cost = || inner(&encoder.infer(dense(&x), None).unwrap().z, &gradient);
+        for parameter in encoder.network().parameters() {
+            check_gradient(&parameter.name, &parameter.value, &parameter.gradient, cost);
+        }
+    }
+}
+
+#[test]
 fn a_quantised_feature_is_a_level_near_the_sigmoid_whose_gradient_it_takes() {
     let (x, dz) = (normal(2, &[14, 6], DType::F64), normal(4, &[14, 5], DType::F64));
     for bits in [1, 3] {
-        let mut encoder = shaken(Coding::Quantised { bits }, DType::F64);
+        let mut encoder = shaken(EncoderKind::Quantised { bits }, DType::F64);
         let encoded = encoder.encode(dense(&x), None, &[14], None).unwrap();
         let sigmoid = |encoder: &Encoder| {
             let output = encoder.network().infer(&x).unwrap();
@@ -152,7 +169,7 @@ fn a_gaussian_encoder_without_noise_is_refused() {
 
 #[test]
 fn a_network_of_another_width_is_refused() {
-    let refused = Encoder::new(untrained(6, 5, 1, DType::F32), 5, Coding::Gaussian).err();
+    let refused = Encoder::new(untrained(6, 5, 1, DType::F32), 5, EncoderKind::Gaussian).err();
     assert!(matches!(refused, Some(Error::Outputs { got: 5, expected: 10, .. })), "{refused:?}");
 }
 

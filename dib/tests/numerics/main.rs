@@ -5,6 +5,7 @@
 mod attention;
 mod channel;
 mod code_book;
+mod coding;
 mod encoder;
 mod input;
 mod kinds;

@@ -238,6 +238,8 @@ impl Context {
                 let [vectors, width] = self.scenario.code_book_size();
                 (2, self.scenario.modalities(k) * vectors * width * F32_BYTES)
             }
+            // Those of a user's program are held to 32 bits for a value, and 3 bytes end a stream.
+            scenario::Coding::Own => (5, 0),
             // A simulated value has a number of at most 34 bits, a dimension of its prior nine numbers.
             _ if self.scenario.train.simulates() => (5, self.scenario.modalities(k) * d * 36),
             _ => (F32_BYTES, 0),

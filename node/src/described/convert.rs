@@ -61,15 +61,23 @@ pub fn rate_estimator(estimator: scenario::RateEstimator) -> dib::RateEstimator 
     }
 }
 
-/// The coding of a run's encoders. For features that are dithered or coded by a code book they output the means.
-pub fn coding(train: &scenario::Train) -> dib::Coding {
-    match train.coding() {
-        scenario::Coding::Gaussian => dib::Coding::Gaussian,
-        scenario::Coding::Quantised => dib::Coding::Quantised { bits: train.bits },
+/// The kind of a run's encoders. For features that are dithered or coded by a code book they output the means.
+///
+/// # Errors
+/// If a coding of a user's program, which says how many outputs there are for a value, cannot be made.
+pub fn encoder_kind(scenario: &scenario::Scenario) -> Result<dib::EncoderKind, scenario::ScenarioError> {
+    Ok(match scenario.train.coding() {
+        scenario::Coding::Gaussian => dib::EncoderKind::Gaussian,
+        scenario::Coding::Quantised => dib::EncoderKind::Quantised { bits: scenario.train.bits },
         scenario::Coding::Deterministic | scenario::Coding::Dithered | scenario::Coding::CodeBook => {
-            dib::Coding::Deterministic
+            dib::EncoderKind::Deterministic
         }
-    }
+        scenario::Coding::Own => {
+            let own =
+                super::own_coding::added_coding(scenario, randomness::Seed::from_number(scenario.seed))?;
+            dib::EncoderKind::Outputs { each: own.map_or(1, |own| own.outputs()) }
+        }
+    })
 }
 
 /// How features are cut for a code book.

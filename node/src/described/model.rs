@@ -14,7 +14,9 @@ use scenario::{Described, Kind, Layer, Scenario, ScenarioError, TaskInput};
 use crate::{
     Context, NodeError,
     described::own_channel::check_channel_kinds,
+    described::own_coding::check_coding,
     described::own_kind::{build_own, kind_names},
+    described::own_policy::check_policy_name,
 };
 
 /// The modules of an encoder.
@@ -36,7 +38,7 @@ pub fn encoder(
     axes: &[usize],
 ) -> Result<EncoderModules, NodeError> {
     let described = scenario.encoder(modality);
-    let outputs = crate::coding(&scenario.train).outputs(scenario.network.feature_dim);
+    let outputs = crate::encoder_kind(scenario)?.outputs(scenario.network.feature_dim);
     let Some(seen) = described.model.outputs else {
         let inputs = scenario.head_inputs(k, axes.iter().product());
         return Ok(EncoderModules { trunk: None, head: module(&described, &[inputs], outputs)? });
@@ -190,17 +192,19 @@ fn reshaped<'a>(key: &str, shape: &'a [usize], axes: &[usize]) -> Result<&'a [us
     Err(ScenarioError::invalid(format!("{key}.shape"), what))
 }
 
-/// Checks that this program knows the kinds of all networks and channels of the scenario.
+/// Checks that this program knows the kinds of all networks and channels of the scenario, its coding and its policy.
 ///
 /// # Errors
-/// If a kind is unknown: the key, and its possible values.
+/// If one is unknown: the key, and its possible values.
 pub fn check_kinds(scenario: &Scenario) -> Result<(), ScenarioError> {
     for Described { key, model } in scenario.models() {
         if !kind_names().contains(&model.kind.name()) {
             return Err(ScenarioError::invalid(format!("{key}.kind"), unknown(model.kind.name())));
         }
     }
-    check_channel_kinds(scenario)
+    check_channel_kinds(scenario)?;
+    check_coding(scenario)?;
+    check_policy_name(scenario)
 }
 
 /// The kind as a value of `dib`, if it is built in.

@@ -1,6 +1,8 @@
 //! What nodes see of the gains of their links, as far as the scenario lets them.
 
-use dib::{Crossing, Phase};
+use dib::{Crossing, Phase, SelectorNode};
+use randomness::Seed;
+use scenario::{Csi, Scenario};
 
 use crate::{Context, described::air};
 
@@ -66,13 +68,9 @@ impl Context {
 
     /// |h|^2 Es/N0 of receiver t's links in dB, by transmitter, whoever knows it; none of a link that does not change from tick to tick.
     pub fn strengths_db(&self, t: usize, time: AirTime) -> Vec<Option<f64>> {
-        let of = |k| {
-            let varies = self.scenario.link_varies(k, t);
-            air(&self.scenario, self.seed, k, t)
-                .filter(|_| varies)
-                .map(|air| air.strength_db(&time.crossing(k, t)))
-        };
-        (0..self.scenario.transmitters()).map(of).collect()
+        (0..self.scenario.transmitters())
+            .map(|k| strength_db(&self.scenario, self.seed, (k, t), time))
+            .collect()
     }
 
     /// The transmitters whose links to receiver t are the strongest, as many as it may request: for every transmitter,
@@ -92,6 +90,33 @@ impl Context {
     }
 }
 
+/// |h|^2 Es/N0 of a link in dB, whoever knows it; none of one that does not change from tick to tick.
+fn strength_db(scenario: &Scenario, seed: Seed, (k, t): (usize, usize), time: AirTime) -> Option<f64> {
+    let varies = scenario.link_varies(k, t);
+    air(scenario, seed, k, t).filter(|_| varies).map(|air| air.strength_db(&time.crossing(k, t)))
+}
+
+/// The strengths in dB that a node knows when it selects for receiver t: at a receiver those of its links, by
+/// transmitter; at a transmitter that of its link to t. None of a link of which it knows no gain that changes from tick
+/// to tick.
+pub(crate) fn strengths_known(
+    (scenario, seed): (&Scenario, Seed),
+    node: SelectorNode,
+    t: usize,
+    time: AirTime,
+) -> Vec<Option<f64>> {
+    let known = |k: usize, knows: fn(Csi) -> bool| {
+        let csi = scenario.channel_between(k, t).map(|channel| channel.csi);
+        csi.filter(|&csi| knows(csi)).and_then(|_| strength_db(scenario, seed, (k, t), time))
+    };
+    match node {
+        SelectorNode::Receiver(_) => {
+            (0..scenario.transmitters()).map(|k| known(k, |csi| csi != Csi::None)).collect()
+        }
+        SelectorNode::Transmitter(k) => vec![known(k, |csi| csi == Csi::Both)],
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -102,5 +127,23 @@ mod tests {
             [-200.0, -40.0, -38.1, -0.1, 0.0, 1.9, 39.9, 90.0].map(strength_step),
             [0, 0, 0, 19, 20, 20, 39, 39]
         );
+    }
+
+    #[test]
+    fn a_policy_goes_by_the_strengths_of_links_whose_gains_its_node_knows() {
+        let channel = |k: usize, csi: &str| {
+            format!("[[channel]]\ntransmitter = {k}\nkind = \"rayleigh\"\nsnr_db = 3\ncsi = \"{csi}\"\n")
+        };
+        let transmitters = "[[transmitter]]\nmodalities = [\"fft\"]\n".repeat(4);
+        let channels = [channel(0, "both"), channel(1, "receiver"), channel(2, "none")].concat();
+        let text = format!("{transmitters}[[receiver]]\ntask = \"digit\"\n{channels}");
+        let scenario = Scenario::parse(&text, "test", &[]).unwrap();
+        let known =
+            |node| strengths_known((&scenario, Seed::from_number(1)), node, 0, AirTime::of_training(7));
+        let at_receiver = known(SelectorNode::Receiver(0));
+        let which: Vec<bool> = at_receiver.iter().map(Option::is_some).collect();
+        assert_eq!(which, [true, true, false, false]);
+        assert_eq!(known(SelectorNode::Transmitter(0)), [at_receiver[0]]);
+        assert_eq!(known(SelectorNode::Transmitter(1)), [None]);
     }
 }

@@ -205,6 +205,7 @@ impl ReceiverMachine {
         let choice = round.requested.choice.as_ref();
         let judges = (round.costs.as_slice(), all, round.differences.as_slice());
         let log_likelihood = self.learn_selection(round.round, choice, judges)?;
+        self.teach_policy(round.round, &round.requested, (round.costs.as_slice(), all))?;
         let samples = self.context.ticks() * self.context.samples();
         let mut report = ReceiverRound {
             round: round.round,
@@ -224,7 +225,7 @@ impl ReceiverMachine {
             links: round.links.iter().filter_map(|air| air.report(&self.context, samples)).collect(),
             link_bytes: round.link_bytes.iter().map(|(_, all)| *all).collect(),
             link_coded_bits: match self.context.scenario.travels_as() {
-                Coding::Dithered | Coding::Quantised | Coding::CodeBook => {
+                Coding::Dithered | Coding::Quantised | Coding::CodeBook | Coding::Own => {
                     round.link_bytes.iter().map(|(features, _)| 8 * features).collect()
                 }
                 Coding::Gaussian | Coding::Deterministic => Vec::new(),

@@ -3,7 +3,7 @@ use std::{collections::BTreeSet, fmt::Write};
 use data::Info;
 use dib::{Module, nn::LayerSummary};
 use node::NodeError;
-use scenario::{Described, Scenario};
+use scenario::{Described, Scenario, SelectedBy};
 use serde_json::{Value, json};
 
 use crate::bench::flops;
@@ -121,7 +121,7 @@ pub(super) fn listed(scenario: &Scenario, info: &Info) -> Result<Vec<Listed>, No
     let at_receiver = most(&|t| scenario.gains_at_receiver(t), scenario.receivers());
     for modality in modalities.collect::<BTreeSet<_>>() {
         let (described, axes) = (scenario.encoder(modality), flops::axes(info, modality));
-        let coded = node::coding(&scenario.train).outputs(d);
+        let coded = node::encoder_kind(scenario)?.outputs(d);
         let what = format!("encoder of {modality}");
         match described.model.outputs {
             Some(seen) => {
@@ -146,7 +146,7 @@ pub(super) fn listed(scenario: &Scenario, info: &Info) -> Result<Vec<Listed>, No
         let inputs = [2 * d + at_receiver.min(1)];
         all.push(Listed::new(format!("local decoder of {task}"), &scenario.local(task), &inputs, outputs)?);
     }
-    if scenario.train.method.is_partial() {
+    if scenario.train.method.is_partial() && scenario.train.selection == SelectedBy::Learned {
         let outputs = scenario.receiver_limit() + scenario.transmitters();
         all.push(Listed::new(
             "selectors of receivers".into(),

@@ -53,12 +53,15 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
 }
 
 /// Checks that all networks fit their data, and the files that they begin with fit them, before any node finds that one
-/// does not. The paper's fit whatever comes: then the data is not looked at. Channels of the user's own are tried out.
+/// does not. The paper's fit whatever comes: then the data is not looked at. Channels, codings and policies
+/// of the user's own are tried out.
 ///
 /// # Errors
-/// The key of the network or the channel, and the reason.
+/// The key of the network, the channel, the coding or the policy, and the reason.
 pub(crate) fn check(scenario: &Scenario) -> Result<(), CoordinatorError> {
     node::try_channels(scenario)?;
+    node::try_coding(scenario)?;
+    node::try_policies(scenario)?;
     let is_papers = |described: &Described| {
         let model = &described.model;
         model.kind.name() == Kind::default().name() && model.weights.is_none()

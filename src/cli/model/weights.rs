@@ -2,7 +2,7 @@
 
 use data::Info;
 use node::{EncoderModules, NodeError, WeightFiles};
-use scenario::Scenario;
+use scenario::{Scenario, SelectedBy};
 
 use crate::bench::flops;
 
@@ -35,7 +35,7 @@ pub(super) fn check(scenario: &Scenario, info: &Info) -> Result<(), NodeError> {
             files.values(&described, &format!("receiver{t}/{part}"), module.layout())?;
         }
     }
-    if scenario.train.method.is_partial() {
+    if scenario.train.method.is_partial() && scenario.train.selection == SelectedBy::Learned {
         check_selectors(scenario, &files)?;
     }
     Ok(())
