@@ -93,7 +93,9 @@ const scaled = (isLog, a, b, c, d) => isLog
 function roomy(low, high, isLog = false) {
   if (!(low <= high)) return [0, 1];
   if (isLog) return [low / 1.05, high * 1.05];
-  const room = 0.06 * (high - low) || 0.05 * Math.abs(high) || 1;
+  // What differs by rounding alone is one value: between such neighbours there is no number for a tick.
+  const size = Math.max(Math.abs(low), Math.abs(high));
+  const room = high - low > 1e-9 * size ? 0.06 * (high - low) : 0.05 * size || 1;
   return [low - room, high + room];
 }
 
