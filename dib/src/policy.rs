@@ -57,7 +57,8 @@ pub struct Judged<'a> {
 ///   nothing else: no clock, no generator of its own, no earlier call. All calls of a round come before what is learnt
 ///   from it; evaluations may come between rounds, and learn nothing.
 /// - **State.** All that [`learn`](Self::learn) changes is in [`state`](Self::state), a list of numbers whose length
-///   never changes. Checkpoints keep it, and the run's fingerprint covers it.
+///   never changes, and which begins the same whenever the policy is made. Checkpoints keep it, and the run's
+///   fingerprint covers it.
 ///
 /// ```
 /// use pom2dib_dib::{Decision, Phase, Policy, Result};
@@ -115,5 +116,11 @@ pub trait Policy: Send + Sync {
     /// A line of its own on numbers that cannot be its state. It is always given as many as it has.
     fn restore(&mut self, _state: &[f64]) -> Result<()> {
         Ok(())
+    }
+
+    /// Names and versions of libraries beside this program by which it chooses and learns, such as `numpy 2.3.5`: the
+    /// run's bits depend on them, and its summary says so.
+    fn libraries(&self) -> Vec<String> {
+        Vec::new()
     }
 }

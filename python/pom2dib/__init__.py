@@ -2,8 +2,8 @@
 
 ``run`` trains and judges a network, ``start`` shows its rounds as they come, ``sweep`` runs many, ``load`` opens the folder of one,
 ``serve`` answers samples with one, and ``records`` makes one table of several. ``Arrays`` makes a data set of numpy arrays. Classes that derive from ``Module`` (PyTorch) or
-``ArrayModule`` (numpy, JAX) are networks of a run, those that derive from ``Channel`` its channels, one that derives from ``Dataset``
-is its data. ``docs/python.md`` of the project explains all of it.
+``ArrayModule`` (numpy, JAX) are networks of a run, those that derive from ``Channel`` its channels, one that derives from ``Policy`` its
+rule of selection, and one that derives from ``Dataset`` its data. ``docs/python.md`` of the project explains all of it.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,7 @@ from ._channel import Channel, Crossing
 from ._dataset import Dataset
 from ._errors import Error, InternalError, needs
 from ._live import Live
+from ._policy import Decision, Judged, Policy
 from ._program import call
 from ._records import records
 from ._rounds import Round
@@ -31,9 +32,12 @@ __all__ = [
     "Channel",
     "Crossing",
     "Dataset",
+    "Decision",
     "Error",
     "InternalError",
+    "Judged",
     "Live",
+    "Policy",
     "Round",
     "Run",
     "Service",

@@ -14,7 +14,7 @@ from ._dataset import Dataset
 from ._errors import Error
 from ._folders import folder_of_sweep, fresh_folder
 from ._live import Live
-from ._parts import Data, Network, OneChannel, Parts
+from ._parts import Data, Network, OneChannel, OnePolicy, Parts
 from ._program import call
 from ._progress import Progress
 from ._run import Run
@@ -39,6 +39,7 @@ def run(
     local_decoders: Mapping[str, Network] | None = None,
     selectors: Network | None = None,
     channels: OneChannel | Sequence[OneChannel] | None = None,
+    policy: OnePolicy | None = None,
     out: PathLike | None = None,
     force: bool = False,
     resume: PathLike | None = None,
@@ -67,11 +68,12 @@ def run(
         selectors: one for all selectors.
         channels: what features meet on their way: a class that derives from ``Channel``, ``{"class": MyChannel, "key": 3}``, or a list of
             such tables, each with the ``transmitter`` and the ``receiver`` that it is for. Of a list the last that fits holds.
+        policy: what selects in the place of selectors: a class that derives from ``Policy``, or ``{"class": MyPolicy, "key": 3}``.
         out: the run's folder; without it, a fresh one under runs/.
         force: overwrite the run that ``out`` holds.
         resume: the folder of a run that goes on from its last checkpoint; with ``rounds``, also a finished one.
         device: where the nodes compute: ``"cpu"``, ``"cuda:0"`` or ``"auto"``.
-        threads: of each node, for its products. Results depend on it only with networks or channels of your own.
+        threads: of each node, for its products. Results depend on it only with classes of your own.
         in_process: all nodes as tasks of one process, instead of a process each.
         progress: draw how far it is, in a terminal or a notebook.
 
@@ -105,6 +107,7 @@ def start(
     local_decoders: Mapping[str, Network] | None = None,
     selectors: Network | None = None,
     channels: OneChannel | Sequence[OneChannel] | None = None,
+    policy: OnePolicy | None = None,
     out: PathLike | None = None,
     force: bool = False,
     resume: PathLike | None = None,
@@ -117,9 +120,9 @@ def start(
     Raises:
         Error: if the arguments contradict each other. What is wrong with the scenario or the data is raised by iterating.
     """
-    parts = Parts(encoders, decoders, local_decoders, selectors, channels)
+    parts = Parts(encoders, decoders, local_decoders, selectors, channels, policy)
     if resume is not None and (parts or any(given is not None for given in (scenario, seed, method, preset, set, out))):
-        raise Error("resume goes on as the run began: leave out scenario, seed, method, preset, set, out, networks and channels", status=2)
+        raise Error("resume goes on as the run began: leave out scenario, seed, method, preset, set, out, networks, channels and policy", status=2)
     given = _Data(data)
     if resume is not None and given.own is not None:
         raise Error("resume goes on with the data that the run began with: leave out data", status=2)
@@ -174,6 +177,7 @@ def sweep(
     local_decoders: Mapping[str, Network] | None = None,
     selectors: Network | None = None,
     channels: OneChannel | Sequence[OneChannel] | None = None,
+    policy: OnePolicy | None = None,
     out: PathLike | None = None,
     parallel: int = 1,
     device: str | None = None,
@@ -188,7 +192,7 @@ def sweep(
         grid: keys of the scenario, each with the values that it takes: ``{"train.beta": [0, 1e-3], "seed": range(5)}``.
         data: as ``run`` takes it.
         rounds: how many rounds to train each run.
-        encoders, decoders, local_decoders, selectors, channels: as ``run`` takes them, for all runs.
+        encoders, decoders, local_decoders, selectors, channels, policy: as ``run`` takes them, for all runs.
         out: the folder of the sweep; without it, runs/NAME-sweep.
         parallel: how many runs at a time; they share the cores.
         device: where the nodes compute.
@@ -201,7 +205,7 @@ def sweep(
     if scenario is None and (given.arrays is not None or given.own is not None):
         raise Error("a sweep over data of your own needs a scenario: for arrays write data.scenario() to a file", status=2)
     words = [] if scenario is None else [os.fspath(scenario)]
-    parts = Parts(encoders, decoders, local_decoders, selectors, channels)
+    parts = Parts(encoders, decoders, local_decoders, selectors, channels, policy)
     if parts or given.own is not None:
         out = out if out is not None else folder_of_sweep(None if scenario is None else os.fspath(scenario))
         words += parts.words(Path(out)) + given.words(Path(out))

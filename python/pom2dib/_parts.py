@@ -1,4 +1,4 @@
-"""Networks, channels and data of the caller's own classes, as a run is told of them."""
+"""Networks, channels, rules of selection and data of the caller's own classes, as a run is told of them."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from ._channel import Channel
 from ._classes import is_installed, is_model, packed
 from ._dataset import Dataset, scenario
 from ._errors import Error
+from ._policy import Policy
 from ._words import toml
 
 #: A network: a class that derives from ``Module`` or ``ArrayModule``; the name of one in an installed module, ``"module:Class"``; or a
@@ -23,6 +24,10 @@ Network: TypeAlias = Callable[..., Any] | str | Mapping[str, Any]
 #: without a class is one of a scenario.
 OneChannel: TypeAlias = type[Channel] | str | Mapping[str, Any]
 
+#: A rule of selection: a class that derives from ``Policy``; the name of one in an installed module; or a table with either as ``"class"``
+#: and the keys that it is made with.
+OnePolicy: TypeAlias = type[Policy] | str | Mapping[str, Any]
+
 #: The keys of a channel's table that are not given to its class.
 _OF_EVERY_CHANNEL = ("transmitter", "receiver", "power", "peak")
 
@@ -31,7 +36,7 @@ _OUTPUTS = 64
 
 
 class Parts:
-    """What of a run's networks and channels is the caller's, by the keys of their tables."""
+    """What of a run's networks, channels and rule of selection is the caller's, by the keys of their tables."""
 
     def __init__(
         self,
@@ -40,9 +45,11 @@ class Parts:
         local_decoders: Mapping[str, Network] | None,
         selectors: Network | None,
         channels: OneChannel | Sequence[OneChannel] | None,
+        policy: OnePolicy | None,
     ) -> None:
         self._tables: dict[str, dict[str, Any]] = {}
         self._channels: list[dict[str, Any]] | None = None
+        self._policy: dict[str, Any] | None = None
         self._classes: dict[str, type] = {}
         parts = {"encoder": ("encoders", encoders), "joint": ("decoders", decoders), "local": ("local_decoders", local_decoders)}
         for part, (said, named) in parts.items():
@@ -53,9 +60,11 @@ class Parts:
         if channels is not None:
             several = channels if isinstance(channels, Sequence) and not isinstance(channels, str) else [channels]
             self._channels = [self._channel(of, f"channels[{number}]" if several is channels else "channels") for number, of in enumerate(several)]
+        if policy is not None:
+            self._policy = self._rule(policy)
 
     def __bool__(self) -> bool:
-        return bool(self._tables) or self._channels is not None
+        return bool(self._tables) or self._channels is not None or self._policy is not None
 
     def words(self, folder: Path) -> list[str]:
         """The assignments that put them into the scenario. Classes go to a file in the run's folder, if any goes by value."""
@@ -73,6 +82,9 @@ class Parts:
         if self._channels is not None:
             tables = [{**of, "parameters": told(of["parameters"])} if "parameters" in of else of for of in self._channels]
             words += ["--set", f"channel={toml(tables, 'channels')}"]
+        if self._policy is not None:
+            words += ["--set", 'train.selection="python"']
+            words += ["--set", f"train.selection_parameters={toml(told(self._policy), 'policy')}"]
         return words
 
     def _channel(self, given: OneChannel, said: str) -> dict[str, Any]:
@@ -91,6 +103,18 @@ class Parts:
             raise Error(f'{said} is "{of}"; name a class of an installed module, such as "my_package.channels:Fog"', status=2)
         own = {key: table.pop(key) for key in _OF_EVERY_CHANNEL if key in table}
         return {**own, "kind": "python", "parameters": table}
+
+    def _rule(self, given: OnePolicy) -> dict[str, Any]:
+        """A rule of selection as the scenario's table of its parameters."""
+        table: dict[str, Any] = dict(given) if isinstance(given, Mapping) else {"class": given}
+        of = table.get("class")
+        if isinstance(of, type) and issubclass(of, Policy):
+            table["class"] = self._name(of)
+        elif not isinstance(of, str):
+            raise Error(f"policy is {given!r}: a class that derives from pom2dib.Policy is wanted, or a table with one", status=2)
+        elif ":" not in of:
+            raise Error(f'policy is "{of}"; name a class of an installed module, such as "my_package.rules:Bandit"', status=2)
+        return table
 
     def _add(self, key: str, network: Network, said: str) -> None:
         table: dict[str, Any] = {"kind": "python", **(network if isinstance(network, Mapping) else {"class": network})}

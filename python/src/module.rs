@@ -11,7 +11,7 @@ use std::{
 use pom2dib::Program;
 use pyo3::prelude::*;
 
-use crate::{channel, dataset, network};
+use crate::{channel, dataset, network, policy};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -28,6 +28,7 @@ fn main(py: Python<'_>, arguments: Vec<OsString>, start: Vec<OsString>, file: Pa
         .started_by(start, file)
         .model("python", network::build)
         .channel("python", channel::build)
+        .policy("python", policy::build)
         .data("python", dataset::PythonSource)
         .compute_within(network::within);
     let outcome = py.detach(|| catch_unwind(AssertUnwindSafe(|| program.run())));

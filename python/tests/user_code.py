@@ -101,6 +101,33 @@ class Fog(pom2dib.Channel):
         return gradient
 
 
+class Bandit(pom2dib.Policy):
+    def __init__(self, node: tuple[str, int], items: int, limit: int, receivers: int, epsilon: float = 0.1) -> None:
+        role, _ = node
+        self.epsilon, self.items, self.means = epsilon, items, [0.0] * items * (receivers if role == "transmitter" else 1)
+
+    def choose(self, decision: pom2dib.Decision) -> list[int]:
+        explores = decision.phase == "train" and self.generator.random() < self.epsilon and decision.u[0] > 0
+        known = [strength for strength in decision.strengths_db if strength is not None]
+        return [int(self.generator.integers(decision.items))] if explores or known else list(range(decision.limit))
+
+    def learn(self, round: list[pom2dib.Judged]) -> None:
+        for judged in round:
+            for item in judged.items:
+                self.means[item] += 0.1 * (judged.cost - self.means[item])
+
+    def state(self) -> list[float]:
+        return self.means
+
+    def restore(self, state: numpy.ndarray[Any, Any]) -> None:
+        self.means = state.tolist()
+
+
+class InTurn(pom2dib.Policy):
+    def choose(self, decision: pom2dib.Decision) -> numpy.ndarray[Any, Any]:
+        return numpy.arange(1)
+
+
 class Rings(pom2dib.Dataset):
     modalities = {"x": (1,)}
     tasks = {"ring": ["inner", "outer"], "angle": None, "third": 3}
@@ -119,7 +146,9 @@ def parts() -> None:
     encoders: dict[str, Any] = {"fft": {"class": Network, "whole": True, "width": 3}, "mel": "my_models:Encoder"}
     run = pom2dib.run("digits", encoders=encoders, decoders={"digit": Sines}, selectors=Sines, channels={"class": Fog, "power": 2.0})
     pom2dib.sweep("digits", grid={"seed": [1]}, local_decoders={"digit": Network}, channels=[{"kind": "awgn", "snr_db": 10}, Fog])
-    pom2dib.run(data=Rings)
+    pom2dib.run(data=Rings, policy=InTurn)
+    pom2dib.sweep("digits", grid={"train.selection_parameters.epsilon": [0.1, 0.3]}, policy={"class": Bandit, "epsilon": 0.2})
+    pom2dib.start("digits", policy="my_rules:Bandit")
     pom2dib.run(data={"class": Rings, "noise": 0.1})
 
     def samples() -> Iterator[dict[str, Any]]:

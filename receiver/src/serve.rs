@@ -162,7 +162,7 @@ fn spawn(
         let (balance, about, files) = (task.balance().cloned(), task.about().clone(), train.files());
         let mut machine = ReceiverMachine::new(context, task, state.as_deref())?;
         machine.validate_on(validation);
-        let libraries = node::libraries(machine.networks(), machine.channels());
+        let libraries = node::libraries(machine.networks(), machine.channels(), machine.policy.as_ref());
         let same_build =
             !libraries.is_empty() || machine.networks().any(|network| !network.module().is_reproducible());
         emit(Output::Ready {

@@ -175,8 +175,9 @@ fn spawn(
         let files = train.files();
         let mut machine = TransmitterMachine::new(context, train, state.as_deref())?;
         machine.validate_on(validation);
-        let same_build = machine.networks().any(|network| !network.module().is_reproducible());
-        let libraries = node::libraries(machine.networks(), std::iter::empty());
+        let libraries = node::libraries(machine.networks(), std::iter::empty(), machine.policy.as_ref());
+        let same_build =
+            !libraries.is_empty() || machine.networks().any(|network| !network.module().is_reproducible());
         let widths = machine.widths().to_vec();
         emit(Output::Ready { data, files, same_build, libraries, widths });
         Ok(machine)

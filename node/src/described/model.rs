@@ -12,7 +12,7 @@ use randomness::Seed;
 use scenario::{Described, Kind, Layer, Scenario, ScenarioError, TaskInput};
 
 use crate::{
-    Context, NodeError,
+    Context, NodeError, OwnPolicy,
     described::own_channel::check_channel_kinds,
     described::own_coding::check_coding,
     described::own_kind::{build_own, kind_names},
@@ -101,14 +101,16 @@ pub fn network(
     Ok(network)
 }
 
-/// The libraries beside this program with which networks and channels compute, each once, in order.
+/// The libraries beside this program with which networks, channels and a policy compute, each once, in order.
 pub fn libraries<'a>(
     networks: impl Iterator<Item = &'a Network>,
     channels: impl Iterator<Item = &'a dyn Channel<f32>>,
+    policy: Option<&OwnPolicy>,
 ) -> Vec<String> {
     let of_networks = networks.flat_map(|network| network.module().libraries());
     let of_channels = channels.flat_map(Channel::libraries);
-    of_networks.chain(of_channels).collect::<BTreeSet<String>>().into_iter().collect()
+    let of_policy = policy.into_iter().flat_map(OwnPolicy::libraries);
+    of_networks.chain(of_channels).chain(of_policy).collect::<BTreeSet<String>>().into_iter().collect()
 }
 
 /// What each layer of a network does to a row.

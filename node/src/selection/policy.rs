@@ -134,12 +134,23 @@ impl OwnPolicy {
         if same { Ok(()) } else { Err(self.misdeed("has another state than the one that it was given back")) }
     }
 
+    /// Libraries beside this program by which it chooses and learns.
+    pub(crate) fn libraries(&self) -> Vec<String> {
+        self.policy.libraries()
+    }
+
     /// Lets it choose, learn, and give its state to another policy of the same node. Both are of no use afterwards.
     pub(crate) fn try_out(&mut self, other: &mut Self, scenario: &Scenario, seed: Seed) -> dib::Result<()> {
         let t = match self.node {
             SelectorNode::Receiver(t) => t,
             SelectorNode::Transmitter(_) => 0,
         };
+        if self.numbers != other.numbers {
+            return Err(self.misdeed("has another number of values in its state when it is made again"));
+        }
+        if self.state()? != other.state()? {
+            return Err(self.misdeed("begins with another state when it is made again: draw nothing for it"));
+        }
         let time = AirTime::of_training(0);
         let chosen = self.choose((scenario, seed), time, 0, t)?;
         if self.choose((scenario, seed), time, 0, t)? != chosen {
@@ -148,11 +159,7 @@ impl OwnPolicy {
             ));
         }
         self.learn(&[Judged { tick: 0, receiver: t, items: &chosen.items, cost: 1.0 }])?;
-        let state = self.state()?;
-        if state.len() != other.numbers {
-            return Err(self.misdeed("has another number of values in its state when it is made again"));
-        }
-        other.take_back(&state)?;
+        other.take_back(&self.state()?)?;
         if other.choose((scenario, seed), time.later(1), 1, t)?
             != self.choose((scenario, seed), time.later(1), 1, t)?
         {
@@ -224,7 +231,10 @@ fn problem(chosen: &[usize], items: usize, limit: usize, tick: u64) -> Option<St
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
+    use std::sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    };
 
     use dib::{Phase, Result};
     use randomness::Stream;
@@ -295,8 +305,11 @@ mod tests {
 
     fn build(wanted: &own_policy::WantedPolicy) -> std::result::Result<Box<dyn Policy>, String> {
         assert_eq!((wanted.items, wanted.limit, wanted.receivers), (3, 2, 1));
-        let fault = wanted.key("fault")?.unwrap_or_default();
-        Ok(Box::new(Faulty { fault, limit: wanted.limit, sums: vec![0.0; 4] }))
+        static MADE: AtomicU32 = AtomicU32::new(0);
+        let fault: String = wanted.key("fault")?.unwrap_or_default();
+        let begins = if fault == "begins" { MADE.fetch_add(1, Ordering::Relaxed) } else { 0 };
+        let sums = vec![f64::from(begins), 0.0, 0.0, 0.0];
+        Ok(Box::new(Faulty { fault, limit: wanted.limit, sums }))
     }
 
     /// Registered once for all tests of the process.
@@ -324,6 +337,7 @@ mod tests {
             ("fault = \"fails\"", "fails: no idea"),
             ("fault = \"infinite\"", "has inf as number 1 of its state: numbers must be finite"),
             ("fault = \"grows\"", "has 5 numbers in its state where it had 4: always give as many"),
+            ("fault = \"begins\"", "begins with another state when it is made again: draw nothing for it"),
             ("fault = \"keeps\"", "has another state than the one that it was given back"),
             ("fault = \"forgets\"", "chooses otherwise after it was given back its state: "),
         ] {
