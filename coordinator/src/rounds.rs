@@ -1,14 +1,18 @@
+#[cfg(test)]
+mod tests;
+
 use std::{collections::BTreeMap, ops::ControlFlow, sync::Arc};
 
 use node::Role;
 use proto::v1::{ReceiverRound, Spent, TransmitterRound, report::Report};
 use scenario::Scenario;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
-    Binding, CoordinatorError, Missing, OnAir, Rates, RunFolder, Written, check,
+    Binding, CoordinatorError, Grid, Missing, OnAir, Rates, RunFolder, Written, check,
     draws::DRAWS,
+    grid::is_large,
     log::{Log, lines},
     members::Member,
     on_air::{entry_uses, link_snr_db},
@@ -48,16 +52,16 @@ pub(crate) struct Metrics {
     pub(crate) channel: Option<OnAir>,
     /// SNR of every link by receiver and transmitter, where any channel is not ideal: see [`link_snr_db`].
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) link_snr_db: Option<Vec<Vec<Option<f64>>>>,
+    pub(crate) link_snr_db: Option<Grid<Option<f64>>>,
     /// Channel uses of every entry for a sample, by receiver, then (k, m) in order, where any channel is not ideal.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) entry_uses: Option<Vec<Vec<f64>>>,
+    pub(crate) entry_uses: Option<Grid<f64>>,
     /// Bytes of features and gradients of every link, by receiver and transmitter.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) link_bytes: Option<Vec<Vec<u64>>>,
+    pub(crate) link_bytes: Option<Grid<u64>>,
     /// Bits of coded features of every link, likewise, where features are coded.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) link_coded_bits: Option<Vec<Vec<u64>>>,
+    pub(crate) link_coded_bits: Option<Grid<u64>>,
     /// Rates of a sample's features, where they are counted against learned priors.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) rates: Option<Rates>,
@@ -86,7 +90,7 @@ pub(crate) struct Probabilities {
 struct SelectionLine {
     round: u64,
     /// By receiver, then (k, m) in order: the share of ticks at which the entry was granted.
-    granted: Vec<Vec<f64>>,
+    granted: Grid<f64>,
     /// By (k, m): the share of ticks at which it was granted to any receiver, and so encoded.
     encoded: Vec<f64>,
     /// By transmitter: how many receivers requested it at a tick, mean over ticks.
@@ -107,6 +111,8 @@ pub(crate) struct Rounds {
     pending: BTreeMap<u64, Pending>,
     /// Of each (k, m): whether it is noise.
     noise: Vec<bool>,
+    /// Whether lines leave out what is zero.
+    is_large: bool,
     verifier: Option<Verifier>,
     metrics: Log,
     selection: Log,
@@ -170,6 +176,7 @@ impl Rounds {
                 .then_some(scenario.train.ticks_per_round * scenario.train.samples_per_tick),
             modalities: (0..scenario.transmitters()).map(|k| scenario.modalities(k)).collect(),
             noise: names.map(|name| name.starts_with("noise")).collect(),
+            is_large: is_large(scenario),
             pending: BTreeMap::new(),
             verifier: (verify || scenario.record.draws).then(|| Verifier::new(scenario)),
             metrics: open(METRICS)?,
@@ -207,12 +214,9 @@ impl Rounds {
     fn recall(&mut self, metrics: &Value, selection: &Value) {
         let count = |name: &str| metrics["bytes"][name].as_u64().unwrap_or(0);
         let most = |name: &str| metrics[name].as_u64().unwrap_or(0) as u32;
-        let ticks = |share: &Value| (share.as_f64().unwrap_or(0.0) * self.ticks as f64).round() as u32;
-        let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
-        let granted: Vec<Vec<u32>> = list(&selection["granted"])
-            .iter()
-            .map(|entries| list(entries).iter().map(ticks).collect())
-            .collect();
+        let ticks = |share: f64| (share * self.ticks as f64).round() as u32;
+        let granted = Grid::<f64>::deserialize(&selection["granted"]).ok();
+        let counts = granted.iter().flat_map(|granted| granted.cells());
         self.seconds.push(metrics["seconds"].as_f64().unwrap_or(0.0));
         self.recent.push(metrics["n_ce"].as_f64().unwrap_or(0.0));
         self.totals.add(Tally {
@@ -225,7 +229,7 @@ impl Rounds {
             most_asks: most("most_asks"),
             most_entries: most("most_entries"),
             missing: serde_json::from_value(metrics["missing"].clone()).ok(),
-            granted: self.noise_and_all(granted.iter()),
+            granted: self.noise_and_all(counts.map(|(_, entry, share)| (entry, ticks(share)))),
         });
     }
 
@@ -362,10 +366,10 @@ impl Rounds {
                 1,
                 self.scenario.rate_sent_is_estimate(),
             ),
-            link_snr_db: link_snr_db(&receivers, self.transmitters),
-            entry_uses: entry_uses(&receivers, self.noise.len()),
-            link_bytes: by_link(&receivers, |report| &report.link_bytes),
-            link_coded_bits: by_link(&receivers, |report| &report.link_coded_bits),
+            link_snr_db: self.grid(link_snr_db(&receivers, self.transmitters)),
+            entry_uses: self.grid(entry_uses(&receivers, self.noise.len())),
+            link_bytes: self.grid(by_link(&receivers, |report| &report.link_bytes)),
+            link_coded_bits: self.grid(by_link(&receivers, |report| &report.link_coded_bits)),
             rates: self
                 .samples
                 .map(|samples| Rates::of_round(&spent, samples, sum_of_rates(&receivers), bytes.total)),
@@ -382,9 +386,11 @@ impl Rounds {
             },
         };
         let share = |count: &u32| f64::from(*count) / self.ticks as f64;
+        let granted: Vec<Vec<f64>> =
+            receivers.iter().map(|report| report.granted.iter().map(share).collect()).collect();
         let selection = SelectionLine {
             round: self.next,
-            granted: receivers.iter().map(|report| report.granted.iter().map(share).collect()).collect(),
+            granted: Grid::new(granted.clone(), self.is_large),
             encoded: transmitters.iter().flat_map(|report| report.encoded.iter().map(share)).collect(),
             requested: transmitters.iter().map(|report| share(&report.requested)).collect(),
         };
@@ -394,12 +400,14 @@ impl Rounds {
             most_asks: metrics.most_asks,
             most_entries: metrics.most_entries,
             missing: metrics.missing,
-            granted: self.noise_and_all(receivers.iter().map(|report| &report.granted)),
+            granted: self.noise_and_all(
+                receivers.iter().flat_map(|report| report.granted.iter().copied().enumerate()),
+            ),
         });
         self.recent.push(metrics.n_ce);
         let told = Told {
             work: self.feed.work(&transmitters, &receivers),
-            granted: selection.granted.clone(),
+            granted,
             selection: self.selection.append(&selection)?,
         };
         // The line is held back until its version has been evaluated on validation rows.
@@ -419,14 +427,20 @@ impl Rounds {
         Ok(())
     }
 
-    /// Grants of noise entries, and of all entries, from the receivers' counts by (k, m).
-    fn noise_and_all<'a>(&self, granted: impl Iterator<Item = &'a Vec<u32>>) -> (u64, u64) {
+    /// Numbers by receiver in the form of this network's lines.
+    fn grid<T: Copy + Default + PartialEq>(&self, rows: Option<Vec<Vec<T>>>) -> Option<Grid<T>> {
+        rows.map(|rows| Grid::new(rows, self.is_large))
+    }
+
+    /// Grants of noise entries, and of all entries, from the receivers' counts: of each, the index of its (k, m) and the
+    /// number of ticks.
+    fn noise_and_all(&self, counts: impl Iterator<Item = (usize, u32)>) -> (u64, u64) {
         let (mut on_noise, mut all) = (0, 0);
-        for counts in granted {
-            for (count, noise) in counts.iter().zip(&self.noise) {
-                all += u64::from(*count);
-                on_noise += if *noise { u64::from(*count) } else { 0 };
-            }
+        for (entry, count) in counts {
+            // A damaged line may name more entries.
+            let Some(noise) = self.noise.get(entry) else { continue };
+            all += u64::from(count);
+            on_noise += if *noise { u64::from(count) } else { 0 };
         }
         (on_noise, all)
     }

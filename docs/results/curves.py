@@ -39,12 +39,20 @@ def panel(top, title, curves, rounds):
     return "\n".join(parts)
 
 
+def rows(table):
+    """The grants of a line by receiver; lines of large networks have only those that are not zero."""
+    if isinstance(table, list):
+        return table
+    (receivers, entries), shares = table["shape"], dict(zip(table["at"], table["is"]))
+    return [[shares.get(t * entries + i, table["rest"]) for i in range(entries)] for t in range(receivers)]
+
+
 def granted(run):
     """Entries a tick of the modalities that had most, and of all noise."""
     nodes = tomllib.loads((run / "scenario.toml").read_text())["transmitter"]
     names = [name for node in nodes for name in node["modalities"]]
     names = ["noise" if name.startswith("noise") else name for name in names]
-    lines = [json.loads(line)["granted"] for line in (run / "selection.jsonl").read_text().splitlines()]
+    lines = [rows(json.loads(line)["granted"]) for line in (run / "selection.jsonl").read_text().splitlines()]
     curves = {}
     for name in dict.fromkeys(names):
         of = [i for i, other in enumerate(names) if other == name]

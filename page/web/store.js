@@ -10,8 +10,21 @@ function eachFrame(paint) {
   };
 }
 
-/** Most rounds kept here; beyond, every other one goes. */
-const MOST_KEPT = 4096;
+/** Most rounds kept here, and most shares of all of them; beyond, every other one goes. */
+const [MOST_KEPT, MOST_SHARES] = [4096, 1 << 24];
+
+/**
+ * Numbers of a line by receiver as an array of arrays. A large network's line has a table instead: `shape`, what the `rest` is, and the
+ * places `at` which it `is` something else. Null where that is not `rows` times one of these numbers of `columns`.
+ */
+function whole(grid, rows, columns) {
+  if (!grid?.shape) return grid ?? null;
+  const { shape: [high, wide], rest, at, is } = grid;
+  if (high !== rows || !columns.includes(wide) || !Array.isArray(at) || !Array.isArray(is)) return null;
+  const flat = new Array(rows * wide).fill(rest);
+  at.forEach((place, n) => { if (place < flat.length) flat[place] = is[n]; });
+  return Array.from({ length: rows }, (_, row) => flat.slice(row * wide, (row + 1) * wide));
+}
 
 class Store {
   constructor() {
@@ -33,17 +46,29 @@ class Store {
     this.program = state.program;
     this.commands = state.commands;
     this.stride = state.stride;
-    this.rounds = state.rounds.map((round) => this.flat(round));
-    this.version += 1;
     this.names = this.run.transmitters.flatMap((one, k) =>
       one.modalities.map((modality) => ({ k, modality, name: `${k} · ${modality}` })));
+    this.rounds = state.rounds.map((round) => this.flat(round));
+    this.version += 1;
   }
 
   /** A round with its grants in one array, receiver by receiver. Of merged rounds, `first` is the first, `low` and `high` are the range. */
   flat(round) {
-    const granted = round.selection?.granted;
-    const { low, high, first = round.round } = round;
-    return { ...round.metrics, round: round.round, first, low, high, nodes: round.nodes, granted: granted ? Float64Array.from(granted.flat()) : null };
+    const granted = this.whole(round.selection?.granted);
+    const [metrics, low, high] = [round.metrics, round.low, round.high].map((line) => this.wholeLine(line));
+    const { first = round.round } = round;
+    return { ...metrics, round: round.round, first, low, high, nodes: round.nodes, granted: granted ? Float64Array.from(granted.flat()) : null };
+  }
+
+  /** Numbers by receiver and entry, or by receiver and transmitter. */
+  whole(grid) {
+    return whole(grid, this.run.receivers.length, [this.names.length, this.run.transmitters.length]);
+  }
+
+  /** A line, or a range of lines, with all such numbers. */
+  wholeLine(line) {
+    const grids = Object.entries(line ?? {}).filter(([, value]) => value?.shape);
+    return grids.length ? { ...line, ...Object.fromEntries(grids.map(([key, grid]) => [key, this.whole(grid)])) } : line;
   }
 
   /** Adds a round, or goes back to it. */
@@ -53,7 +78,7 @@ class Store {
     if (this.rounds.length && this.last.round % this.stride !== 0) this.rounds.pop();
     this.rounds.push(this.flat(round));
     this.version += 1;
-    if (this.rounds.length > MOST_KEPT) {
+    if (this.rounds.length > Math.min(MOST_KEPT, Math.max(2, MOST_SHARES / (this.names.length * this.run.receivers.length)))) {
       this.stride *= 2;
       const newest = this.last;
       this.rounds = this.rounds.filter((kept) => kept === newest || kept.round % this.stride === 0);

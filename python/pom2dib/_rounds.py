@@ -9,6 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from ._errors import Error
+
+#: Numbers of the largest table of a line, by receiver and entry.
+_MOST_NUMBERS = 1 << 26
+
 
 @dataclass(frozen=True)
 class Round:
@@ -28,7 +33,7 @@ class Round:
     rate: list[float]
     #: How long it took.
     seconds: float
-    #: The whole line.
+    #: The whole line. By link and by entry it has lists of every receiver, also where the log leaves out what is zero.
     record: dict[str, Any] = field(repr=False)
 
 
@@ -37,6 +42,36 @@ def of_line(record: dict[str, Any]) -> Round:
     numbers = {name: record[name] for name in ("round", "sum_rate", "n_ce", "loss", "seconds")}
     # Older logs do not say them by receiver.
     return Round(**numbers, ce=record.get("ce", []), rate=record.get("rate", []), record=record)
+
+
+def read_line(text: str | bytes, path: Path) -> dict[str, Any]:
+    """A line of a log, with all numbers: logs of large networks leave out those that are zero.
+
+    Raises:
+        Error: if what it says of them does not fit together.
+    """
+    record: dict[str, Any] = json.loads(text)
+    try:
+        return {name: _whole(value) for name, value in record.items()}
+    except (IndexError, KeyError, TypeError, ValueError):
+        what = f"the line of round {record.get('round')} is damaged: a table has places that its shape does not have"
+        raise Error(f"{path}: {what}", status=2) from None
+
+
+def _whole(value: Any) -> Any:
+    """Of a table of what is not ``rest`` the rows with all numbers; anything else is left as it is."""
+    if not isinstance(value, dict) or "shape" not in value:
+        return value
+    (rows, columns), places, numbers = value["shape"], value["at"], value["is"]
+    # No more memory is taken than the largest network needs, whatever the line says.
+    if min(rows, columns) < 1 or rows * columns > _MOST_NUMBERS or min(places, default=0) < 0:
+        raise ValueError
+    if len(places) != len(numbers):
+        raise ValueError
+    flat = [value["rest"]] * (rows * columns)
+    for place, number in zip(places, numbers):
+        flat[place] = number
+    return [flat[row * columns : (row + 1) * columns] for row in range(rows)]
 
 
 class Follower:
@@ -71,7 +106,7 @@ class Follower:
         whole = text[: text.rfind(b"\n") + 1]
         self._offset += len(whole)
         for line in whole.splitlines():
-            record = json.loads(line)
+            record = read_line(line, self._path)
             if record["round"] > self._last:
                 self._last = record["round"]
                 yield of_line(record)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ._errors import Error
 from ._plot import Plot
-from ._rounds import Follower, Round
+from ._rounds import Follower, Round, read_line
 from ._tables import needed_pandas
 
 if sys.version_info >= (3, 11):
@@ -115,7 +115,7 @@ class Run:
         if not (self.folder / name).exists():
             return []
         text = self._text(name)
-        return [json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines()]
+        return [read_line(line, self.folder / name) for line in text[: text.rfind("\n") + 1].splitlines()]
 
 
 def load(folder: str | os.PathLike[str]) -> Run:

@@ -13,6 +13,8 @@ const WARM_UP: usize = 10;
 pub(crate) struct Logged {
     pub(crate) rounds: Vec<Round>,
     selection: Vec<Selection>,
+    receivers: usize,
+    entries: usize,
     ticks: usize,
 }
 
@@ -31,14 +33,17 @@ impl Logged {
         let scenario = Scenario::read(&out.join("scenario.toml"), &[])?;
         Ok(Logged {
             rounds: counted(out, run_log::rounds(out)?)?,
-            selection: counted(out, run_log::selection(out)?)?,
+            selection: counted(out, run_log::selection(out, &scenario)?)?,
+            receivers: scenario.receivers(),
+            entries: scenario.entries_per_receiver(),
             ticks: scenario.train.ticks_per_round,
         })
     }
 
     pub(crate) fn chosen(&self) -> Chosen {
+        let grants = |line: &Selection| line.granted.to_rows(self.receivers, self.entries);
         Chosen {
-            granted: self.mean(self.selection.iter().flat_map(|line| &line.granted)),
+            granted: self.mean(self.selection.iter().flat_map(grants)),
             encoded: self.mean(self.selection.iter().map(|line| &line.encoded)),
             requested: self.mean(self.selection.iter().map(|line| &line.asked)),
         }
@@ -49,9 +54,10 @@ impl Logged {
     }
 
     /// Sums of shares, converted to counts of a round's ticks, mean over rounds.
-    fn mean<'a>(&self, lines: impl Iterator<Item = &'a Vec<f64>>) -> Vec<f64> {
+    fn mean(&self, lines: impl Iterator<Item = impl AsRef<[f64]>>) -> Vec<f64> {
         let mut sums = Vec::new();
         for line in lines {
+            let line = line.as_ref();
             sums.resize(line.len(), 0.0);
             for (sum, share) in sums.iter_mut().zip(line) {
                 *sum += share * self.ticks as f64 / self.selection.len() as f64;

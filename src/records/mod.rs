@@ -115,7 +115,7 @@ fn of_run(folder: &Path, file: &mut impl Write) -> anyhow::Result<()> {
     for round in &recorded.rounds {
         rows.extend(of_round::of_metrics(scenario, round));
     }
-    for (round, selection) in recorded.rounds.iter().zip(&run_log::selection(&recorded.path)?) {
+    for (round, selection) in recorded.rounds.iter().zip(&run_log::selection(&recorded.path, scenario)?) {
         rows.extend(of_round::of_selection(scenario, round.round, selection));
     }
     if let Some(summary) = &recorded.summary {

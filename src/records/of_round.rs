@@ -10,6 +10,7 @@ use crate::records::{
 /// Of its line in metrics.jsonl.
 pub(super) fn of_metrics(scenario: &Scenario, round: &Round) -> Vec<Row> {
     let at = At::new("train", round.round);
+    let (receivers, transmitters) = (scenario.receivers(), scenario.transmitters());
     let mut rows = vec![
         at.row("sum_rate", round.sum_rate),
         at.row("n_ce", round.n_ce),
@@ -30,16 +31,18 @@ pub(super) fn of_metrics(scenario: &Scenario, round: &Round) -> Vec<Row> {
     rows.extend(round.rates.iter().flat_map(|rates| at.rates(rates)));
     rows.extend(round.channel.iter().flat_map(|air| at.air(air)));
     if let Some(links) = &round.link_snr_db {
-        rows.extend(at.of_links("link_snr_db", links.iter().cloned()));
+        rows.extend(at.of_links("link_snr_db", links.to_rows(receivers, transmitters).into_iter()));
     }
     for (quantity, links) in [("link_bytes", &round.link_bytes), ("link_coded_bits", &round.link_coded_bits)]
     {
         let counts =
-            |of: &Vec<u64>| -> Vec<Option<f64>> { of.iter().map(|count| Some(*count as f64)).collect() };
-        rows.extend(links.iter().flat_map(|links| at.of_links(quantity, links.iter().map(counts))));
+            |of: Vec<u64>| -> Vec<Option<f64>> { of.into_iter().map(|count| Some(count as f64)).collect() };
+        let links = links.iter().flat_map(|links| links.to_rows(receivers, transmitters));
+        rows.extend(at.of_links(quantity, links.map(counts)));
     }
     if let Some(uses) = &round.entry_uses {
-        rows.extend(at.of_entries("entry_uses", scenario, uses.iter().map(|of| known(of))));
+        let uses = uses.to_rows(receivers, scenario.entries_per_receiver()).into_iter();
+        rows.extend(at.of_entries("entry_uses", scenario, uses.map(|of| known(&of))));
     }
     rows.extend(round.validation.iter().flat_map(|validated| of_validation(round.round, validated)));
     for (quantity, values) in [("ce", &round.ce), ("rate", &round.rate)] {
@@ -60,7 +63,8 @@ fn of_validation(round: u64, validated: &Validated) -> Vec<Row> {
 /// Of its line in selection.jsonl.
 pub(super) fn of_selection(scenario: &Scenario, round: u64, selection: &Selection) -> Vec<Row> {
     let at = At::new("train", round);
-    let granted = selection.granted.iter().map(|shares| known(shares));
+    let granted = selection.granted.to_rows(scenario.receivers(), scenario.entries_per_receiver());
+    let granted = granted.into_iter().map(|shares| known(&shares));
     let mut rows: Vec<Row> = at.of_entries("granted", scenario, granted).collect();
     let encoded = entries(scenario).into_iter().zip(&selection.encoded);
     rows.extend(encoded.map(|((k, m), share)| at.row("encoded", *share).sent_by(k).entry(m)));

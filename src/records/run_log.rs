@@ -2,8 +2,9 @@
 
 use std::{collections::BTreeMap, path::Path};
 
-use anyhow::Context;
-use coordinator::{Missing, OnAir, Rates};
+use anyhow::{Context, bail};
+use coordinator::{Grid, Missing, OnAir, Rates};
+use scenario::Scenario;
 use serde::{Deserialize, de::DeserializeOwned};
 
 /// A line of metrics.jsonl. Rates, cross entropies and the loss are in nats.
@@ -41,16 +42,16 @@ pub(crate) struct Round {
     pub(crate) channel: Option<OnAir>,
     /// SNR of every link by receiver and transmitter, in dB, where any channel is not ideal.
     #[serde(default)]
-    pub(crate) link_snr_db: Option<Vec<Vec<Option<f64>>>>,
+    pub(crate) link_snr_db: Option<Grid<Option<f64>>>,
     /// Channel uses of every entry for a sample, by receiver and (k, m), where any channel is not ideal.
     #[serde(default)]
-    pub(crate) entry_uses: Option<Vec<Vec<f64>>>,
+    pub(crate) entry_uses: Option<Grid<f64>>,
     /// Bytes of features and gradients of every link, by receiver and transmitter.
     #[serde(default)]
-    pub(crate) link_bytes: Option<Vec<Vec<u64>>>,
+    pub(crate) link_bytes: Option<Grid<u64>>,
     /// Bits of coded features of every link, likewise.
     #[serde(default)]
-    pub(crate) link_coded_bits: Option<Vec<Vec<u64>>>,
+    pub(crate) link_coded_bits: Option<Grid<u64>>,
     /// Rates of a sample's features, where they are counted against learned priors.
     #[serde(default)]
     pub(crate) rates: Option<Rates>,
@@ -89,11 +90,25 @@ pub(crate) struct Bytes {
 #[derive(Deserialize)]
 pub(crate) struct Selection {
     /// The share of ticks at which each entry was granted, by receiver and (k, m).
-    pub(crate) granted: Vec<Vec<f64>>,
+    pub(crate) granted: Grid<f64>,
     /// The share at which each (k, m) was granted to any receiver.
     pub(crate) encoded: Vec<f64>,
     /// Requests to each transmitter, summed over the receivers.
     pub(crate) asked: Vec<f64>,
+}
+
+impl Round {
+    /// Whether its tables by link and entry are of the scenario's network.
+    fn fits(&self, scenario: &Scenario) -> bool {
+        let receivers = scenario.receivers();
+        let (links, entries) = (scenario.transmitters(), scenario.entries_per_receiver());
+        self.link_snr_db.as_ref().is_none_or(|snr| snr.fits(receivers, links))
+            && self.entry_uses.as_ref().is_none_or(|uses| uses.fits(receivers, entries))
+            && [&self.link_bytes, &self.link_coded_bits]
+                .into_iter()
+                .flatten()
+                .all(|counts| counts.fits(receivers, links))
+    }
 }
 
 /// The rounds of the run in a folder, in order.
@@ -104,6 +119,15 @@ pub(crate) fn rounds(folder: &Path) -> anyhow::Result<Vec<Round>> {
     lines(&folder.join("metrics.jsonl"))
 }
 
+/// The same where tables by link and entry are wanted: they have the sizes of the scenario's network.
+///
+/// # Errors
+/// The malformed line, or the one of another network.
+pub(crate) fn rounds_of(folder: &Path, scenario: &Scenario) -> anyhow::Result<Vec<Round>> {
+    let rounds = rounds(folder)?;
+    fitting(&folder.join("metrics.jsonl"), rounds, |round| round.fits(scenario))
+}
+
 /// The lines of metrics.jsonl with all that they have.
 ///
 /// # Errors
@@ -112,12 +136,22 @@ pub(crate) fn values(folder: &Path) -> anyhow::Result<Vec<serde_json::Value>> {
     lines(&folder.join("metrics.jsonl"))
 }
 
-/// The selection in these rounds.
+/// The selection in these rounds, by the scenario's receivers and entries.
 ///
 /// # Errors
-/// The malformed line.
-pub(crate) fn selection(folder: &Path) -> anyhow::Result<Vec<Selection>> {
-    lines(&folder.join("selection.jsonl"))
+/// The malformed line, or the one of another network.
+pub(crate) fn selection(folder: &Path, scenario: &Scenario) -> anyhow::Result<Vec<Selection>> {
+    let path = folder.join("selection.jsonl");
+    let (receivers, entries) = (scenario.receivers(), scenario.entries_per_receiver());
+    fitting(&path, lines(&path)?, |line: &Selection| line.granted.fits(receivers, entries))
+}
+
+/// The lines of a log if all of them fit.
+fn fitting<L>(path: &Path, lines: Vec<L>, fits: impl Fn(&L) -> bool) -> anyhow::Result<Vec<L>> {
+    match lines.iter().position(|line| !fits(line)) {
+        Some(at) => bail!("{}: line {} does not fit the scenario beside it", path.display(), at + 1),
+        None => Ok(lines),
+    }
 }
 
 /// The lines of a log. During a run the last line may be incomplete; a run that has just begun has none.
@@ -140,9 +174,21 @@ mod tests {
 
     const LINE: &str = r#"{"granted":[[1.0,0.5]],"encoded":[1.0,0.5],"asked":[1.0]}"#;
 
+    /// A transmitter of two modalities, and a receiver.
+    fn scenario() -> Scenario {
+        let set = [
+            "network.receiver_limit=1",
+            "transmitter=[{modalities=[\"fft\",\"mel\"]}]",
+            "receiver=[{task=\"digit\"}]",
+        ];
+        let set = set.into_iter().map(Into::into).collect();
+        coordinator::ScenarioArguments { set, ..Default::default() }.resolve().unwrap()
+    }
+
     #[test]
     fn a_line_that_is_still_being_written_is_left_out_and_one_that_is_none_is_named() {
         let folder = tempfile::tempdir().unwrap();
+        let selection = |folder: &Path| selection(folder, &scenario());
         assert!(selection(folder.path()).unwrap().is_empty() && rounds(folder.path()).unwrap().is_empty());
         let file = folder.path().join("selection.jsonl");
         std::fs::write(&file, format!("{LINE}\n{LINE}\n{}", &LINE[..20])).unwrap();
@@ -150,5 +196,50 @@ mod tests {
         std::fs::write(&file, format!("{LINE}\n{}\n{LINE}\n", &LINE[..20])).unwrap();
         let error = selection(folder.path()).err().unwrap().to_string();
         assert!(error.ends_with("selection.jsonl: line 2"), "{error}");
+    }
+
+    #[test]
+    fn a_line_of_what_is_not_zero_says_the_same_and_a_damaged_one_or_one_of_another_network_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let second = |grid: &str| {
+            let line = format!("{{\"granted\":{grid},\"encoded\":[1.0,0.5],\"asked\":[1.0]}}");
+            std::fs::write(folder.path().join("selection.jsonl"), format!("{LINE}\n{line}\n")).unwrap();
+            selection(folder.path(), &scenario())
+        };
+        let lines = second(r#"{"shape":[1,2],"rest":0.0,"at":[1],"is":[0.25]}"#).unwrap();
+        assert_eq!(lines[0].granted.to_rows(1, 2), [[1.0, 0.5]]);
+        assert_eq!(lines[1].granted.to_rows(1, 2), [[0.0, 0.25]]);
+        for (grid, reason) in [
+            (r#"{"shape":[1,2],"rest":0.0,"at":[2],"is":[0.25]}"#, "outside of `shape`"),
+            (r#"{"shape":[9999999999,2],"rest":0.0,"at":[1],"is":[0.25]}"#, "does not fit the scenario"),
+            ("[[0.25]]", "does not fit the scenario"),
+        ] {
+            let error = format!("{:#}", second(grid).err().unwrap());
+            assert!(error.contains("selection.jsonl: line 2") && error.contains(reason), "{error}");
+        }
+    }
+
+    #[test]
+    fn tables_of_links_have_the_sizes_of_the_network_where_they_are_wanted() {
+        let folder = tempfile::tempdir().unwrap();
+        let line = |of_links: &str| {
+            let line = format!(
+                "{{\"round\":0,\"sum_rate\":1.0,\"n_ce\":-1.0,\"loss\":1.0,\"logl\":0.0,\"seconds\":0.5,\
+                 \"bytes\":{{\"feature\":1,\"gradient\":1,\"total\":3}},{of_links},\"work\":{{}}}}\n"
+            );
+            std::fs::write(folder.path().join("metrics.jsonl"), line).unwrap();
+            rounds_of(folder.path(), &scenario())
+        };
+        for fitting in [
+            r#""link_bytes":[[7]],"link_snr_db":[[null]]"#,
+            r#""link_bytes":{"shape":[1,1],"rest":0,"at":[0],"is":[7]},"link_snr_db":null"#,
+        ] {
+            let rounds = line(fitting).unwrap();
+            assert_eq!(rounds[0].link_bytes.as_ref().unwrap().to_rows(1, 1), [[7]]);
+        }
+        for other in [r#""entry_uses":[[1.0]]"#, r#""link_bytes":[[7,8]]"#, r#""link_snr_db":[]"#] {
+            let error = line(other).err().unwrap().to_string();
+            assert!(error.ends_with("metrics.jsonl: line 1 does not fit the scenario beside it"), "{error}");
+        }
     }
 }

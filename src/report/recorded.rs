@@ -1,7 +1,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use coordinator::{RunFolder, SNR_FILE, Started, Summary};
+use coordinator::{Grid, RunFolder, SNR_FILE, Started, Summary};
 use scenario::Scenario;
 
 use crate::records::{
@@ -19,8 +19,8 @@ pub(crate) struct Recorded {
     pub(crate) path: PathBuf,
     pub(crate) scenario: Scenario,
     pub(crate) rounds: Vec<Round>,
-    /// By round, receiver and (k, m): the share of ticks at which the entry was granted.
-    pub(crate) granted: Vec<Vec<Vec<f64>>>,
+    /// By round: the share of ticks at which each entry was granted, by receiver and (k, m).
+    pub(crate) granted: Vec<Grid<f64>>,
     /// Times, machines and commands of its starts; empty for a run of earlier versions.
     pub(crate) starts: Vec<Started>,
     /// None if the run has not ended.
@@ -33,20 +33,11 @@ impl Recorded {
     pub(crate) fn read(path: &Path) -> anyhow::Result<Self> {
         let folder = RunFolder::at(path);
         let scenario = folder.scenario()?;
-        let granted: Vec<Vec<Vec<f64>>> =
-            run_log::selection(path)?.into_iter().map(|line| line.granted).collect();
-        let entries = scenario.entries_per_receiver();
-        let fits = |round: &Vec<Vec<f64>>| {
-            round.len() == scenario.receivers() && round.iter().all(|granted| granted.len() == entries)
-        };
-        if let Some(round) = granted.iter().position(|round| !fits(round)) {
-            let name = folder.file("selection.jsonl");
-            anyhow::bail!("{}: line {} does not fit the scenario beside it", name.display(), round + 1);
-        }
+        let granted = run_log::selection(path, &scenario)?.into_iter().map(|line| line.granted).collect();
         Ok(Recorded {
             folder: path.display().to_string(),
             path: path.into(),
-            rounds: run_log::rounds(path)?,
+            rounds: run_log::rounds_of(path, &scenario)?,
             granted,
             starts: Started::all(&folder),
             summary: optional(&folder.file("summary.json"))?,
@@ -65,12 +56,12 @@ impl Recorded {
     /// first.
     pub(crate) fn late_selection(&self) -> Option<Vec<Vec<f64>>> {
         let late = &self.granted[self.granted.len().saturating_sub(LATE)..];
-        let mut rounds = late.iter();
-        let mut sums = rounds.next()?.clone();
-        for round in rounds {
-            for (sum, share) in sums.iter_mut().flatten().zip(round.iter().flatten()) {
-                *sum += share;
-            }
+        if late.is_empty() {
+            return None;
+        }
+        let mut sums = vec![vec![0.0; self.scenario.entries_per_receiver()]; self.scenario.receivers()];
+        for (t, entry, share) in late.iter().flat_map(|round| round.cells()) {
+            sums[t][entry] += share;
         }
         sums.iter_mut().flatten().for_each(|sum| *sum /= late.len() as f64);
         Some(sums)

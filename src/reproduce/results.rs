@@ -167,9 +167,12 @@ impl Run {
     /// The malformed line of a log.
     pub(super) fn read(planned: &Planned, summary: &Summary) -> anyhow::Result<Self> {
         let rounds = run_log::rounds(&planned.folder)?;
-        let selection = run_log::selection(&planned.folder)?;
-        let granted: Vec<Vec<f64>> = selection.into_iter().map(|line| line.granted.concat()).collect();
-        let mut run = Run::of(&planned.point.name, &planned.scenario, summary, &rounds, &granted);
+        let scenario = &planned.scenario;
+        let selection = run_log::selection(&planned.folder, scenario)?;
+        let (receivers, entries) = (scenario.receivers(), scenario.entries_per_receiver());
+        let granted: Vec<Vec<f64>> =
+            selection.iter().map(|line| line.granted.to_rows(receivers, entries).concat()).collect();
+        let mut run = Run::of(&planned.point.name, scenario, summary, &rounds, &granted);
         run.origin = Origin::read(&planned.folder)?;
         run.recordings = recordings(&planned.folder)?;
         Ok(run)

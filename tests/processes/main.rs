@@ -60,6 +60,7 @@ mod search;
 mod secrets;
 mod serve;
 mod sockets;
+mod sparse_logs;
 mod store;
 mod stragglers;
 mod strangers;

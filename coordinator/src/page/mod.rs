@@ -14,8 +14,7 @@ use proto::v1::Action;
 use tokio::{sync::oneshot, task::JoinHandle};
 
 pub use address::PageAddress;
-use feed::Readers;
-pub(crate) use feed::{Feed, RoundLines};
+pub(crate) use feed::{Feed, Readers, RoundLines};
 pub(crate) use pass_clock::PassClock;
 
 use crate::{
