@@ -289,6 +289,7 @@ fn the_scenario_in_bits_differs_from_handwritten_where_it_says_so() {
         "train.coding",
         "train.prior_lr",
         "train.rate_estimator",
+        "train.task_input",
     ];
     assert_eq!(keys, expected);
 }
