@@ -48,8 +48,8 @@ pub struct Judged<'a> {
     pub cost: f64,
 }
 
-/// A rule that says whom a receiver requests, or which modalities a transmitter chooses for a receiver that requested
-/// it. Every node has its own.
+/// A selection rule of a user's program. At a receiver it chooses the transmitters to request; at a transmitter it chooses
+/// the modalities to send to a receiver that requested it. Each node has an instance of its own.
 ///
 /// What a run needs to have the same bits in every process, and after every restart:
 ///

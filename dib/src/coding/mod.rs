@@ -2,8 +2,8 @@
 //!
 //! A [`Prior`] is learned by whoever sends. A feature that is *dithered* ([`quantise`]) becomes integers; they are
 //! coded by an [`Encoder`] with the integer [`EntryTable`] that the prior's owner has made, and whoever gets table and
-//! stream finds the same feature again to the bit ([`restore`]). With a [`CodeBook`] a message has the
-//! indices of code vectors. A [`Coding`] is what a user's program adds.
+//! stream finds the same feature again to the bit ([`restore`]). With a [`CodeBook`] a message contains
+//! the indices of code vectors. A [`Coding`] is what a user's program adds.
 
 mod bits;
 mod code_book;

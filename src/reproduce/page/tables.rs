@@ -157,8 +157,8 @@ impl Page<'_> {
     fn people(&self) -> Option<String> {
         let (_, run) = self.all().next()?;
         (run.scenario.data.source == "handwritten").then(|| {
-            "The test set's recordings are 300, five takes of each of ten digits by 6 speakers, all of whom are in the training set too: nothing \
-             here says how a new speaker would fare."
+            "The test set has 300 recordings: five takes of each of the ten digits by 6 speakers. All of these speakers are also in the \
+             training set, so the scores do not show how well the network recognises a new speaker."
                 .into()
         })
     }
