@@ -134,14 +134,14 @@ impl Checkpoints {
 
     // ------------------------------------------------------------------------ the run's own files in a remote store
 
-    /// Copies a checkpoint to another store, its manifest last.
+    /// Copies the checkpoint of a manifest to another store, its manifest last.
     pub(crate) async fn copy(
         &self,
-        round: u64,
+        mut manifest: Manifest,
         to: &Checkpoints,
         scenario: &Scenario,
     ) -> Result<(), CoordinatorError> {
-        let mut manifest = self.manifest(round).await?;
+        let round = manifest.round;
         for file in manifest.files.keys() {
             let name = format!("{}/{file}", folder(round));
             let content = self.store.get(&name).await?;

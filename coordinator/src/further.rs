@@ -113,7 +113,7 @@ async fn give_rounds(
         return Ok(());
     }
     let after = run.changed_scenario(&[format!("train.rounds={rounds}")])?;
-    let trained = checkpoints.last(None).await?.unwrap_or(0);
+    let trained = checkpoints.last(None).await?.map_or(0, |manifest| manifest.round);
     if rounds < trained {
         return Err(CoordinatorError::Input(format!(
             "--rounds {rounds}: {} has trained {trained} rounds already; give more",
@@ -157,12 +157,13 @@ pub fn fork(from: &Path, to: &Path, scenario: &Scenario, force: bool) -> Result<
         check_networks(&before, scenario)?;
         let checkpoints = source.checkpoints(&before)?;
         let name = from.display();
-        let Some(round) = checkpoints.last(None).await? else {
+        let Some(manifest) = checkpoints.last(None).await? else {
             return Err(CoordinatorError::Input(format!(
                 "{name} has no checkpoint yet from which another run could go on"
             )));
         };
-        checkpoints.check_numerics(round).await?;
+        checkpoints.check_numerics(&manifest)?;
+        let round = manifest.round;
         if scenario.train.rounds <= round {
             return Err(CoordinatorError::Input(format!(
                 "{name} has trained {round} rounds, and the new run is to have {} in all: give more with --rounds",
@@ -187,7 +188,7 @@ pub fn fork(from: &Path, to: &Path, scenario: &Scenario, force: bool) -> Result<
         // Extensions that the other run had not reached do not concern the fork.
         lineage.extended.retain(|extension| extension.round < round);
         lineage.write(&target)?;
-        checkpoints.copy(round, &copies, scenario).await?;
+        checkpoints.copy(manifest, &copies, scenario).await?;
         target.write_whole("scenario.toml", scenario.to_toml().as_bytes())
     })
 }
@@ -221,13 +222,14 @@ pub fn rewind(from: &Path, to: &Path, round: u64) -> Result<u64, CoordinatorErro
         scenario.evaluation.every = 0;
         let target = RunFolder::make_room(to, false)?;
         if begin > 0 {
-            checkpoints.check_numerics(begin).await?;
+            let manifest = checkpoints.manifest(begin).await?;
+            checkpoints.check_numerics(&manifest)?;
             for log in ["metrics.jsonl", "selection.jsonl"] {
                 fs::copy(source.file(log), target.file(log))
                     .map_err(CoordinatorError::file(source.file(log)))?;
             }
             lineage.write(&target)?;
-            checkpoints.copy(begin, &target.checkpoints(&scenario)?, &scenario).await?;
+            checkpoints.copy(manifest, &target.checkpoints(&scenario)?, &scenario).await?;
         }
         target.write_whole("scenario.toml", scenario.to_toml().as_bytes())?;
         Ok(begin)

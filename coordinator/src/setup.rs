@@ -56,8 +56,10 @@ impl Setup {
                     false => checkpoints.last(members).await?,
                 };
                 let before = last_incarnation(&folder, &checkpoints).await?;
-                match restore {
-                    Some(round) if mode != Mode::Evaluate => go_on(&folder, &checkpoints, round).await?,
+                match &restore {
+                    Some(manifest) if mode != Mode::Evaluate => {
+                        go_on(&folder, &checkpoints, manifest).await?;
+                    }
                     Some(_) => {}
                     // The remains of a run without a checkpoint are not worth keeping.
                     None if mode == Mode::ResumeOrStart => start_afresh(options, true).await?,
@@ -73,10 +75,11 @@ impl Setup {
         let scenario =
             if restore.is_some() { own_scenario(&folder, options)? } else { options.scenario.clone() };
         let checkpoints = open_checkpoints(&folder, options, &scenario)?;
-        let committed = match restore {
-            Some(round) => bound(&folder, &checkpoints.manifest(round).await?)?,
+        let committed = match &restore {
+            Some(manifest) => bound(&folder, manifest)?,
             None => None,
         };
+        let restore = restore.map(|manifest| manifest.round);
         let mut run = [0; 16];
         getrandom::fill(&mut run)
             .map_err(|error| CoordinatorError::Run(format!("the system gives no random bytes: {error}")))?;
@@ -120,15 +123,14 @@ impl Setup {
     pub(crate) async fn go_back(&mut self) -> Result<(), CoordinatorError> {
         self.check_ownership().await?;
         let members = (self.scenario.transmitters(), self.scenario.receivers());
-        // An evaluation changes nothing.
-        if !self.only_evaluates {
-            self.restore =
-                if self.saved.is_some() { self.checkpoints.last(Some(members)).await? } else { None };
-        }
-        self.committed = match self.restore {
-            Some(round) => self.checkpoints.manifest(round).await?.run,
+        let manifest = match self.saved {
+            // An evaluation is of this checkpoint and of no other.
+            Some(round) if self.only_evaluates => Some(self.checkpoints.manifest(round).await?),
+            Some(_) => self.checkpoints.last(Some(members)).await?,
             None => None,
         };
+        self.restore = manifest.as_ref().map(|manifest| manifest.round);
+        self.committed = manifest.and_then(|manifest| manifest.run);
         self.saved = self.restore;
         self.begin_incarnation().await
     }
@@ -220,8 +222,12 @@ async fn start_afresh(options: &Options, force: bool) -> Result<(), CoordinatorE
 }
 
 /// Makes sure that the run can continue from a checkpoint, and that its own files are in the folder.
-async fn go_on(folder: &RunFolder, checkpoints: &Checkpoints, round: u64) -> Result<(), CoordinatorError> {
-    checkpoints.check_numerics(round).await?;
+async fn go_on(
+    folder: &RunFolder,
+    checkpoints: &Checkpoints,
+    manifest: &Manifest,
+) -> Result<(), CoordinatorError> {
+    checkpoints.check_numerics(manifest)?;
     if folder.holds_run() { Ok(()) } else { folder.fetch_files(checkpoints).await }
 }
 

@@ -52,11 +52,12 @@ impl Trained {
             let scenario = run.scenario()?;
             let members = (scenario.transmitters(), scenario.receivers());
             let checkpoints = run.checkpoints(&scenario)?;
-            let version = match best {
+            let manifest = match best {
                 true => checkpoints.best(Some(members)).await?.ok_or_else(|| no_best(folder))?,
                 false => checkpoints.last(Some(members)).await?.ok_or_else(|| no_checkpoint(folder))?,
             };
-            bound(&run, &checkpoints.manifest(version).await?)?;
+            bound(&run, &manifest)?;
+            let version = manifest.round;
             let (mut transmitters, mut receivers) = (Vec::new(), Vec::new());
             for member in Member::all(members.0, members.1) {
                 let (mut pieces, expected) = checkpoints.state(version, member).await?;

@@ -6,13 +6,13 @@ use safetensors::SafeTensors;
 
 use super::{Checkpoints, committed, folder, manifest_name};
 use crate::{
-    CoordinatorError,
+    CoordinatorError, Manifest,
     summary::{fingerprint_of, sha256_hex},
 };
 
 impl Checkpoints {
-    /// The round of the last whole checkpoint, if there is one: it has a state of every member, and every file matches
-    /// the manifest. A damaged checkpoint is skipped with a message. The manifest says how many transmitters and
+    /// The manifest of the last whole checkpoint, if there is one: it has a state of every member, and every file matches
+    /// the manifest. Callers go on with what was read and checked here: in the store it may be damaged at any time. A damaged checkpoint is skipped with a message. The manifest says how many transmitters and
     /// receivers there are; for manifests of the first versions, which do not say so, `members` does if known.
     ///
     /// # Errors
@@ -20,17 +20,17 @@ impl Checkpoints {
     pub(crate) async fn last(
         &self,
         members: Option<(usize, usize)>,
-    ) -> Result<Option<u64>, CoordinatorError> {
+    ) -> Result<Option<Manifest>, CoordinatorError> {
         let mut damage = None;
         for round in committed(&self.store.names().await?).into_iter().rev() {
-            match self.find_damage(round, members).await? {
-                None => {
+            match self.check(round, members).await? {
+                Ok(manifest) => {
                     if let Some(damage) = damage {
                         tracing::warn!(damage, round, "going on from the checkpoint before");
                     }
-                    return Ok(Some(round));
+                    return Ok(Some(manifest));
                 }
-                Some(line) => damage = damage.or(Some(line)),
+                Err(line) => damage = damage.or(Some(line)),
             }
         }
         damage.map_or(Ok(None), |line| {
@@ -40,7 +40,7 @@ impl Checkpoints {
         })
     }
 
-    /// The round of the best checkpoint on validation rows, as of the last whole checkpoint; none if no version was
+    /// The manifest of the best checkpoint on validation rows, as of the last whole checkpoint; none if no version was
     /// evaluated.
     ///
     /// # Errors
@@ -48,31 +48,31 @@ impl Checkpoints {
     pub(crate) async fn best(
         &self,
         members: Option<(usize, usize)>,
-    ) -> Result<Option<u64>, CoordinatorError> {
+    ) -> Result<Option<Manifest>, CoordinatorError> {
         let Some(last) = self.last(members).await? else { return Ok(None) };
-        let Some(best) = self.manifest(last).await?.run.and_then(|run| run.best) else { return Ok(None) };
-        match self.find_damage(best.round, members).await? {
-            None => Ok(Some(best.round)),
-            Some(line) => Err(CoordinatorError::Input(format!(
+        let Some(best) = last.run.and_then(|run| run.best) else { return Ok(None) };
+        match self.check(best.round, members).await? {
+            Ok(manifest) => Ok(Some(manifest)),
+            Err(line) => Err(CoordinatorError::Input(format!(
                 "{line}: the checkpoint of round {}, the best, is not whole; leave out --best for the last",
                 best.round
             ))),
         }
     }
 
-    /// Describes the damage of a checkpoint, if there is any.
-    async fn find_damage(
+    /// The manifest of a whole checkpoint; of a damaged one, a line that describes the damage.
+    async fn check(
         &self,
         round: u64,
         members: Option<(usize, usize)>,
-    ) -> Result<Option<String>, CoordinatorError> {
+    ) -> Result<Result<Manifest, String>, CoordinatorError> {
         let manifest = match self.manifest(round).await {
             Ok(manifest) => manifest,
-            Err(CoordinatorError::Input(line)) => return Ok(Some(line)),
+            Err(CoordinatorError::Input(line)) => return Ok(Err(line)),
             Err(error) => return Err(error),
         };
         let is_of =
-            |reason: String| Ok(Some(format!("{}: {reason}", self.store.name_of(&manifest_name(round)))));
+            |reason: String| Ok(Err(format!("{}: {reason}", self.store.name_of(&manifest_name(round)))));
         if manifest.round != round {
             return is_of(format!("it is the manifest of round {}", manifest.round));
         }
@@ -83,12 +83,12 @@ impl Checkpoints {
             let name = format!("{}/{file}", folder(round));
             let content = self.store.get(&name).await?;
             if content.is_none_or(|content| sha256_hex(&content) != *expected) {
-                return Ok(Some(self.damaged(&name)));
+                return Ok(Err(self.damaged(&name)));
             }
             // Hashing a large network takes a while: let other tasks run.
             tokio::task::yield_now().await;
         }
-        Ok(None)
+        Ok(Ok(manifest))
     }
 
     /// The message about an object that does not match the manifest.
@@ -97,13 +97,13 @@ impl Checkpoints {
     }
 
     /// Checks that a run can continue from a checkpoint with the same bits.
-    pub(crate) async fn check_numerics(&self, round: u64) -> Result<(), CoordinatorError> {
-        match self.manifest(round).await?.numerics {
+    pub(crate) fn check_numerics(&self, manifest: &Manifest) -> Result<(), CoordinatorError> {
+        match manifest.numerics {
             dib::NUMERICS => Ok(()),
             other => Err(CoordinatorError::Input(format!(
                 "{}: it was computed by numerics version {other}, and this program computes by version {}: go on with \
                  the program that wrote it, or train anew",
-                self.store.name_of(&folder(round)),
+                self.store.name_of(&folder(manifest.round)),
                 dib::NUMERICS
             ))),
         }

@@ -110,7 +110,8 @@ async fn copy(
     }
     let members = Some((trained.transmitters(), trained.receivers()));
     let found = if best { from.best(members).await? } else { from.last(members).await? };
-    let Some(found) = found.filter(|found| *found > version) else { return Ok(None) };
+    let Some(found) = found.filter(|found| found.round > version) else { return Ok(None) };
+    let round = found.round;
     from.copy(found, &to, &served).await?;
-    Ok(Some(found))
+    Ok(Some(round))
 }

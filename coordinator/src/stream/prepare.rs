@@ -54,12 +54,12 @@ pub(crate) fn prepare(
         let mut attempts = 0;
         loop {
             attempts += 1;
-            let round = match best {
+            let manifest = match best {
                 true => checkpoints.best(Some(members)).await?.ok_or_else(|| no_best(run))?,
                 false => checkpoints.last(Some(members)).await?.ok_or_else(|| no_checkpoint(run))?,
             };
-            bound(&from, &checkpoints.manifest(round).await?)?;
-            match checkpoints.copy(round, &to, &scenario).await {
+            bound(&from, &manifest)?;
+            match checkpoints.copy(manifest, &to, &scenario).await {
                 Ok(()) => return Ok(()),
                 Err(CoordinatorError::Run(_)) if attempts < ATTEMPTS => {}
                 Err(error) => return Err(error),

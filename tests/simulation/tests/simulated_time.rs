@@ -21,7 +21,7 @@ const SCHEDULES: u64 = 300;
 const WIDE_SCHEDULES: u64 = 100;
 
 /// Schedules beyond these that have found a fault.
-const FOUND: [u64; 3] = [4127, WIDE + 3797, WIDE + 4786];
+const FOUND: [u64; 5] = [4127, WIDE + 3797, WIDE + 4786, WIDE + 1_840_127_281, WIDE + 1_840_128_665];
 
 /// Schedules of services in the gate.
 const SERVICE_SCHEDULES: u64 = 80;
