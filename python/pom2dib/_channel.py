@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from . import _classes
-from ._errors import Error
-from ._users import ModelError, OfUser, by, needed_numpy
+from ._users import ModelError, OfUser, by, find, needed_numpy
 
 if TYPE_CHECKING:
     import numpy
@@ -55,15 +52,10 @@ class Channel:
 
 def build(keys: str, threads: int) -> ChannelAdapter:
     """The channel of a table of a scenario: of a class, with these keys."""
-    sys.stdout = sys.stderr
-    words: dict[str, Any] = json.loads(keys)
-    given = {name: words.pop(name, None) for name in ("class", "file", "sha256")}
-    try:
-        found, source = _classes.find(given["class"], given["file"], given["sha256"])
-    except Error as error:
-        raise ModelError(str(error)) from None
+    of = find(keys)
+    found, source, words = of.of, of.source, of.keys
     if not (isinstance(found, type) and issubclass(found, Channel)):
-        raise ModelError(f"{given['class']} is {found!r}: a class that derives from pom2dib.Channel is wanted")
+        raise of.refusal("pom2dib.Channel")
     if found.pull_back is not Channel.pull_back:
         return ChannelAdapter(found, source, words)
     try:

@@ -7,14 +7,11 @@ each of which is computed by itself: so how a round is cut into parts changes no
 
 from __future__ import annotations
 
-import json
-import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from . import _classes
-from ._errors import Error
-from ._users import ModelError, OfUser, by, needed_numpy
+from ._users import ModelError, OfUser, by, find, needed_numpy
 
 #: How many rows a network is tried on before it is used.
 TRIED = 3
@@ -25,15 +22,9 @@ _FIXED_SEED = 0
 
 def build(keys: str, shape: list[int], outputs: int, threads: int) -> Adapter:
     """The network of a table of a scenario: of a class with these keys, from samples of a shape to so many values."""
-    # What a class prints goes where the node's other messages go: a command's own output stays what it is.
-    sys.stdout = sys.stderr
     numpy = needed_numpy("a network in Python")
-    words: dict[str, Any] = json.loads(keys)
-    given = {name: words.pop(name, None) for name in ("class", "file", "sha256")}
-    try:
-        found, source = _classes.find(given["class"], given["file"], given["sha256"])
-    except Error as error:
-        raise ModelError(str(error)) from None
+    of = find(keys)
+    found, source, words = of.of, of.source, of.keys
     from ._array_module import ArrayAdapter, ArrayModule
 
     if isinstance(found, type) and issubclass(found, ArrayModule):
@@ -43,8 +34,7 @@ def build(keys: str, shape: list[int], outputs: int, threads: int) -> Adapter:
 
         adapter = TorchAdapter(numpy, (found, source), tuple(shape), outputs, words, threads)
     else:
-        what = "a class that derives from pom2dib.Module or pom2dib.ArrayModule is wanted"
-        raise ModelError(f"{given['class']} is {found!r}: {what}")
+        raise of.refusal("pom2dib.Module or pom2dib.ArrayModule")
     adapter.set_up()
     adapter.try_out()
     return adapter

@@ -94,27 +94,28 @@ class Parts:
             if "class" in table:
                 raise Error(f"{said} has kind and class: a channel of a class has no kind", status=2)
             return table
-        of = table.get("class")
-        if isinstance(of, type) and issubclass(of, Channel):
-            table["class"] = self._name(of)
-        elif not isinstance(of, str):
-            raise Error(f"{said} is {given!r}: a class that derives from pom2dib.Channel is wanted, or a table with one or with kind", status=2)
-        elif ":" not in of:
-            raise Error(f'{said} is "{of}"; name a class of an installed module, such as "my_package.channels:Fog"', status=2)
+        wanted = "a class that derives from pom2dib.Channel is wanted, or a table with one or with kind"
+        self._name_class(table, Channel, f"{said} is {given!r}: {wanted}", (said, "my_package.channels:Fog"))
         own = {key: table.pop(key) for key in _OF_EVERY_CHANNEL if key in table}
         return {**own, "kind": "python", "parameters": table}
 
     def _rule(self, given: OnePolicy) -> dict[str, Any]:
         """A rule of selection as the scenario's table of its parameters."""
         table: dict[str, Any] = dict(given) if isinstance(given, Mapping) else {"class": given}
+        wanted = "a class that derives from pom2dib.Policy is wanted, or a table with one"
+        self._name_class(table, Policy, f"policy is {given!r}: {wanted}", ("policy", "my_package.rules:Bandit"))
+        return table
+
+    def _name_class(self, table: dict[str, Any], base: type, refusal: str, said: tuple[str, str]) -> None:
+        """Puts the name of a table's class into the place of the class. ``refusal`` is said of anything that does not derive from a
+        base class, and ``said`` has what is named and an example, for a name without its module."""
         of = table.get("class")
-        if isinstance(of, type) and issubclass(of, Policy):
+        if isinstance(of, type) and issubclass(of, base):
             table["class"] = self._name(of)
         elif not isinstance(of, str):
-            raise Error(f"policy is {given!r}: a class that derives from pom2dib.Policy is wanted, or a table with one", status=2)
+            raise Error(refusal, status=2)
         elif ":" not in of:
-            raise Error(f'policy is "{of}"; name a class of an installed module, such as "my_package.rules:Bandit"', status=2)
-        return table
+            raise Error(f'{said[0]} is "{of}"; name a class of an installed module, such as "{said[1]}"', status=2)
 
     def _add(self, key: str, network: Network, said: str) -> None:
         table: dict[str, Any] = {"kind": "python", **(network if isinstance(network, Mapping) else {"class": network})}

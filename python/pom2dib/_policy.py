@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from . import _classes
-from ._errors import Error
-from ._users import ModelError, OfUser, by, needed_numpy
+from ._users import ModelError, OfUser, by, find, needed_numpy
 
 if TYPE_CHECKING:
     import numpy
@@ -96,15 +93,10 @@ _Told = tuple[bool, int, int, int, int]
 
 def build(keys: str, place: _Place, threads: int) -> PolicyAdapter:
     """The policy of a node: of the class that the parameters of a scenario's selection name, with the keys beside it."""
-    sys.stdout = sys.stderr
-    words: dict[str, Any] = json.loads(keys)
-    given = {name: words.pop(name, None) for name in ("class", "file", "sha256")}
-    try:
-        found, source = _classes.find(given["class"], given["file"], given["sha256"])
-    except Error as error:
-        raise ModelError(str(error)) from None
+    of = find(keys)
+    found, source, words = of.of, of.source, of.keys
     if not (isinstance(found, type) and issubclass(found, Policy)):
-        raise ModelError(f"{given['class']} is {found!r}: a class that derives from pom2dib.Policy is wanted")
+        raise of.refusal("pom2dib.Policy")
     # A class that computes with it has imported it; its bits depend on how many threads there are.
     if (torch := sys.modules.get("torch")) is not None:
         torch.set_num_threads(threads)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import linecache
 import os
 import sys
@@ -10,9 +11,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, NamedTuple
 
-from ._errors import needs
+from . import _classes
+from ._errors import Error, needs
 
 #: What cloudpickle calls the file of all code that goes by value.
 _BY_VALUE = "<dynamic-code>"
@@ -20,6 +22,36 @@ _BY_VALUE = "<dynamic-code>"
 
 class ModelError(Exception):
     """What is wrong with a class of the user's, in one line."""
+
+
+class Found(NamedTuple):
+    """A class that a table of a scenario names."""
+
+    #: Its name there.
+    name: str
+    #: The class, or whatever has that name.
+    of: Any
+    #: The file in which it was written, if it came by value.
+    source: str
+    #: The table's other keys.
+    keys: dict[str, Any]
+
+    def refusal(self, base: str) -> ModelError:
+        """The error for one that does not derive from a class, or from one of several."""
+        return ModelError(f"{self.name} is {self.of!r}: a class that derives from {base} is wanted")
+
+
+def find(keys: str) -> Found:
+    """The class that a table of a scenario names."""
+    # What a class prints goes where the node's other messages go: a command's own output stays what it is.
+    sys.stdout = sys.stderr
+    words: dict[str, Any] = json.loads(keys)
+    name, file, sha256 = (words.pop(key, None) for key in ("class", "file", "sha256"))
+    try:
+        of, source = _classes.find(name, file, sha256)
+    except Error as error:
+        raise ModelError(str(error)) from None
+    return Found(name, of, source, words)
 
 
 class OfUser:
