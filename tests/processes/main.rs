@@ -46,6 +46,7 @@ mod own_coding;
 mod own_data;
 mod own_dataset;
 mod own_model;
+mod own_parts;
 mod own_selection;
 mod own_token;
 mod page;

@@ -3,7 +3,10 @@
 
 use harness::{PATIENCE, Place, Signal, wait_until};
 
-use crate::{PROGRAM, example};
+use crate::{
+    PROGRAM, example,
+    own_parts::{assert_commands_are_accepted, assert_refused_without},
+};
 
 /// Often, so that little gets through as it was, and one link without; and networks with which a round takes its time.
 const IMPULSES: &str = r#"
@@ -78,27 +81,12 @@ fn what_is_wrong_with_its_keys_is_said_before_the_first_round() {
 fn a_program_without_it_is_refused_by_name() {
     let (own, plain) = (place(example("own_channel")), place(PROGRAM));
     let missing = "channel 0: kind is \"impulses\", which is no kind of channel of this program";
-    plain.run("run impulses.toml --out a").failed(2, &[missing, "`rayleigh`"]);
-
-    // A node of another program than the coordinator's reports that.
-    let coordinator = own.start("coordinator impulses.toml --out a --listen 127.0.0.1:0");
-    let node = plain.start(&format!("receiver --coordinator {} --index 0", own.address("a")));
-    let said = node.finish();
-    assert!(!said.status.success() && said.stderr.contains(missing), "{said}");
-    let ended = coordinator.finish();
-    assert!(!ended.status.success() && ended.stderr.contains(missing), "{ended}");
+    assert_refused_without(&own, &plain, "impulses.toml", "receiver", [missing, "`rayleigh`"]);
 }
 
 #[test]
 fn the_page_s_commands_are_accepted() {
-    let place = place(example("own_channel"));
-    let prefix = "cargo run --release --example own_channel -- ";
-    let lines = include_str!("../../docs/channels.md").lines();
-    let commands: Vec<&str> = lines.filter_map(|line| line.trim().strip_prefix(prefix)).collect();
-    assert_eq!(commands.len(), 1);
-    for command in commands {
-        place.run(&command.replacen("run ", "check ", 1).replace('\'', "")).done();
-    }
-    let own = include_str!("../../examples/own_channel.rs");
-    assert!(own.lines().count() <= 60 && own.contains(&format!("//! {}", prefix)));
+    let page = include_str!("../../docs/channels.md");
+    let own = ("own_channel", include_str!("../../examples/own_channel.rs"), 60);
+    assert_commands_are_accepted(&place(example("own_channel")), page, 1, own);
 }

@@ -4,7 +4,10 @@
 use harness::Place;
 use serde_json::Value;
 
-use crate::{PROGRAM, assert_same, assert_same_everywhere, example};
+use crate::{
+    PROGRAM, assert_same, assert_same_everywhere, example,
+    own_parts::{assert_commands_are_accepted, assert_refused_without},
+};
 
 /// Four levels, of two bits, for each of the four values of a feature.
 const UNIFORM: &str = "--set train.coding=uniform --set train.coding_parameters.levels=4";
@@ -108,27 +111,13 @@ fn what_is_wrong_with_its_keys_is_said_before_the_first_round() {
 fn a_program_without_it_is_refused_by_name() {
     let (own, plain) = (Place::new(example("own_coding")), Place::new(PROGRAM));
     let missing = "train.coding is \"uniform\", which is no coding of this program";
-    plain.run(&format!("run tiny.toml {UNIFORM} --out a")).failed(2, &[missing, "`code-book`"]);
-
-    // A node of another program than the coordinator's reports that.
-    let coordinator = own.start(&format!("coordinator tiny.toml {UNIFORM} --out a --listen 127.0.0.1:0"));
-    let node = plain.start(&format!("receiver --coordinator {} --index 0", own.address("a")));
-    let said = node.finish();
-    assert!(!said.status.success() && said.stderr.contains(missing), "{said}");
-    let ended = coordinator.finish();
-    assert!(!ended.status.success() && ended.stderr.contains(missing), "{ended}");
+    let words = format!("tiny.toml {UNIFORM}");
+    assert_refused_without(&own, &plain, &words, "receiver", [missing, "`code-book`"]);
 }
 
 #[test]
 fn the_page_s_commands_are_accepted() {
-    let place = Place::new(example("own_coding"));
-    let prefix = "cargo run --release --example own_coding -- ";
-    let lines = include_str!("../../docs/rates.md").lines();
-    let commands: Vec<&str> = lines.filter_map(|line| line.trim().strip_prefix(prefix)).collect();
-    assert_eq!(commands.len(), 1);
-    for command in commands {
-        place.run(&command.replacen("run ", "check ", 1)).done();
-    }
-    let own = include_str!("../../examples/own_coding.rs");
-    assert!(own.lines().count() <= 100 && own.contains(&format!("//! {prefix}")));
+    let page = include_str!("../../docs/rates.md");
+    let own = ("own_coding", include_str!("../../examples/own_coding.rs"), 100);
+    assert_commands_are_accepted(&Place::new(example("own_coding")), page, 1, own);
 }

@@ -3,7 +3,10 @@
 
 use harness::Place;
 
-use crate::{PROGRAM, example};
+use crate::{
+    PROGRAM, example,
+    own_parts::{assert_commands_are_accepted, assert_refused_without},
+};
 
 /// The kind for every part of the network, with keys of its own.
 const SINES: &str = r#"
@@ -72,28 +75,12 @@ fn what_is_wrong_with_its_keys_is_said_before_the_first_round() {
 fn a_program_without_it_is_refused_by_name() {
     let (own, plain) = (place(example("own_model")), place(PROGRAM));
     let missing = "network.encoder.kind is \"sines\", which is no kind of network of this program";
-    plain.run("run sines.toml --out a").failed(2, &[missing, "`sequential`"]);
-
-    // A node of another program than the coordinator's reports that.
-    let coordinator = own.start("coordinator sines.toml --out a --listen 127.0.0.1:0");
-    let address = own.address("a");
-    let node = plain.start(&format!("transmitter --coordinator {address} --index 0"));
-    let said = node.finish();
-    assert!(!said.status.success() && said.stderr.contains(missing), "{said}");
-    let ended = coordinator.finish();
-    assert!(!ended.status.success() && ended.stderr.contains(missing), "{ended}");
+    assert_refused_without(&own, &plain, "sines.toml", "transmitter", [missing, "`sequential`"]);
 }
 
 #[test]
 fn the_page_s_commands_are_accepted() {
-    let place = place(example("own_model"));
-    let prefix = "cargo run --release --example own_model -- ";
-    let lines = include_str!("../../docs/models.md").lines();
-    let commands: Vec<&str> = lines.filter_map(|line| line.strip_prefix(prefix)).collect();
-    assert_eq!(commands.len(), 2);
-    for command in commands {
-        place.run(&command.replacen("run ", "check ", 1)).done();
-    }
-    let own = include_str!("../../examples/own_model.rs");
-    assert!(own.lines().count() <= 60 && own.contains(&format!("//! {}run", prefix)));
+    let page = include_str!("../../docs/models.md");
+    let own = ("own_model", include_str!("../../examples/own_model.rs"), 60);
+    assert_commands_are_accepted(&place(example("own_model")), page, 2, own);
 }

@@ -4,7 +4,10 @@
 use harness::{PATIENCE, Place, Signal, wait_until};
 use serde_json::Value;
 
-use crate::{PROGRAM, example, numbers};
+use crate::{
+    PROGRAM, example, numbers,
+    own_parts::{assert_commands_are_accepted, assert_refused_without},
+};
 
 /// Receivers may request one of two transmitters, which send up to two entries.
 const BANDIT: &str = "tiny.toml --rounds 40 --set network.receiver_limit=1 --set train.selection=bandit \
@@ -129,29 +132,14 @@ fn what_is_wrong_with_its_keys_is_said_before_the_first_round() {
 #[test]
 fn a_program_without_it_is_refused_by_name() {
     let (own, plain) = (place(), Place::new(PROGRAM));
-    let missing = "train.selection is \"bandit\", which is no policy of this program: it has `learned`";
-    plain.run("run tiny.toml --set train.selection=bandit --out a").failed(2, &[missing]);
-
-    // A node of another program than the coordinator's reports that.
-    let words = "coordinator tiny.toml --set train.selection=bandit --out a --listen 127.0.0.1:0";
-    let coordinator = own.start(words);
-    let node = plain.start(&format!("receiver --coordinator {} --index 0", own.address("a")));
-    let said = node.finish();
-    assert!(!said.status.success() && said.stderr.contains(missing), "{said}");
-    let ended = coordinator.finish();
-    assert!(!ended.status.success() && ended.stderr.contains(missing), "{ended}");
+    let missing = "train.selection is \"bandit\", which is no policy of this program";
+    let words = "tiny.toml --set train.selection=bandit";
+    assert_refused_without(&own, &plain, words, "receiver", [missing, "it has `learned`"]);
 }
 
 #[test]
 fn the_page_s_commands_are_accepted() {
-    let place = place();
-    let prefix = "cargo run --release --example own_selection -- ";
-    let lines = include_str!("../../docs/models.md").lines();
-    let commands: Vec<&str> = lines.filter_map(|line| line.strip_prefix(prefix)).collect();
-    assert_eq!(commands.len(), 1);
-    for command in commands {
-        place.run(&command.replacen("run ", "check ", 1)).done();
-    }
-    let own = include_str!("../../examples/own_selection.rs");
-    assert!(own.lines().count() <= 100 && own.contains(&format!("//! {}run", prefix)));
+    let page = include_str!("../../docs/models.md");
+    let own = ("own_selection", include_str!("../../examples/own_selection.rs"), 100);
+    assert_commands_are_accepted(&place(), page, 1, own);
 }
